@@ -1,0 +1,5 @@
+//! Outputs by content key.
+
+mod memory;
+
+pub use memory::MemoryCache;

@@ -1,0 +1,154 @@
+//! An order in which the nodes can run, or the circles that keep them from it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use petgraph::algo::kosaraju_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+
+use super::Draft;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::document::Document;
+use crate::graph::{GraphNode, Input};
+
+/// Positions in `drafts` such that every node comes after those it links to, and otherwise in file order.
+/// Nodes in a circle are reported, marked as broken and put last.
+pub(super) fn sort(document: &Document, drafts: &[Draft], diagnostics: &mut Vec<Diagnostic>) -> Order {
+    // Links hold positions in the document; nodes of unknown kind have no draft.
+    let mut draft_of = vec![None; document.nodes.len()];
+    for (index, draft) in drafts.iter().enumerate() {
+        draft_of[draft.declaration] = Some(index);
+    }
+    let mut graph = DiGraph::<(), ()>::with_capacity(drafts.len(), drafts.len());
+    for _ in drafts {
+        graph.add_node(());
+    }
+    for (index, draft) in drafts.iter().enumerate() {
+        draft.node.links(&mut |declaration, _| {
+            if let Some(source) = draft_of[declaration] {
+                graph.update_edge(NodeIndex::new(source), NodeIndex::new(index), ());
+            }
+        });
+    }
+    let circles: Vec<Vec<usize>> = circles(&graph);
+    for circle in &circles {
+        diagnostics.push(report(document, drafts, circle));
+    }
+    Order { positions: topological(&graph), draft_of }
+}
+
+pub(super) struct Order {
+    positions: Vec<usize>,
+    draft_of: Vec<Option<usize>>,
+}
+
+/// Puts the drafts in order and makes links point into it. A link to a node without a draft, or one in a
+/// circle, breaks the node.
+pub(super) fn apply(drafts: &mut Vec<Draft>, order: &Order) -> Vec<Draft> {
+    let mut position_of = vec![None; drafts.len()];
+    for (position, draft) in order.positions.iter().enumerate() {
+        position_of[*draft] = Some(position);
+    }
+    let mut taken: Vec<Option<Draft>> = std::mem::take(drafts).into_iter().map(Some).collect();
+    let mut sorted: Vec<Draft> = order.positions.iter().filter_map(|index| taken[*index].take()).collect();
+    for draft in &mut sorted {
+        let mut whole = true;
+        for input in &mut draft.node.inputs {
+            whole &= relink(input, &|node| position_of[order.draft_of[node]?]);
+        }
+        draft.broken |= !whole;
+    }
+    sorted
+}
+
+fn relink(input: &mut Input, position: &dyn Fn(usize) -> Option<usize>) -> bool {
+    match input {
+        Input::Absent | Input::Value(_) => true,
+        Input::Link { node, .. } => match position(*node) {
+            Some(at) => {
+                *node = at;
+                true
+            }
+            None => {
+                *input = Input::Absent;
+                false
+            }
+        },
+        Input::List(items) => items.iter_mut().fold(true, |whole, item| relink(item, position) && whole),
+    }
+}
+
+/// Nodes that are in no circle and behind none, sources first; ties in file order.
+fn topological(graph: &DiGraph<(), ()>) -> Vec<usize> {
+    let mut waiting: Vec<usize> =
+        graph.node_indices().map(|node| graph.neighbors_directed(node, petgraph::Incoming).count()).collect();
+    let mut ready: BTreeSet<usize> = (0..waiting.len()).filter(|node| waiting[*node] == 0).collect();
+    let mut order = Vec::with_capacity(waiting.len());
+    while let Some(node) = ready.pop_first() {
+        order.push(node);
+        for next in graph.neighbors(NodeIndex::new(node)) {
+            waiting[next.index()] -= 1;
+            if waiting[next.index()] == 0 {
+                ready.insert(next.index());
+            }
+        }
+    }
+    order
+}
+
+/// One shortest circle out of every knot of nodes that depend on each other.
+fn circles(graph: &DiGraph<(), ()>) -> Vec<Vec<usize>> {
+    let mut circles: Vec<Vec<usize>> = kosaraju_scc(graph)
+        .into_iter()
+        .filter(|knot| knot.len() > 1 || graph.contains_edge(knot[0], knot[0]))
+        .filter_map(|knot| shortest_circle(graph, &knot))
+        .collect();
+    circles.sort();
+    circles
+}
+
+fn shortest_circle(graph: &DiGraph<(), ()>, knot: &[NodeIndex]) -> Option<Vec<usize>> {
+    let inside: BTreeSet<NodeIndex> = knot.iter().copied().collect();
+    let start = *inside.first()?;
+    let mut came_from = std::collections::HashMap::new();
+    let mut queue = VecDeque::from([start]);
+    while let Some(node) = queue.pop_front() {
+        for next in graph.neighbors(node).filter(|next| inside.contains(next)) {
+            if next == start {
+                let mut circle = vec![node.index()];
+                let mut at = node;
+                while let Some(previous) = came_from.get(&at) {
+                    at = *previous;
+                    circle.push(at.index());
+                }
+                circle.reverse();
+                return Some(circle);
+            }
+            if next != start && !came_from.contains_key(&next) {
+                came_from.insert(next, node);
+                queue.push_back(next);
+            }
+        }
+    }
+    None
+}
+
+fn report(document: &Document, drafts: &[Draft], circle: &[usize]) -> Diagnostic {
+    let declaration = |index: &usize| &document.nodes[drafts[*index].declaration];
+    // Printed in the direction of the data: `a` feeds `b` feeds `a`.
+    let names: Vec<&str> =
+        circle.iter().chain(circle.first()).map(|index| declaration(index).name.value.as_str()).collect();
+    let path = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" -> ");
+    let first = declaration(&circle[0]);
+    let mut diagnostic =
+        Diagnostic::new(Code::Cycle, first.name.span, format!("nodes feed each other in a circle: {path}"))
+            .label("in the circle");
+    for index in &circle[1..] {
+        diagnostic = diagnostic.related(declaration(index).name.span, "in the circle");
+    }
+    diagnostic
+}
+
+/// The node of a draft, when nothing is wrong any more.
+pub(super) fn node(draft: Draft) -> GraphNode {
+    draft.node
+}

@@ -1,0 +1,80 @@
+//! `out/{graph}_{seed}.png`: placeholders in output paths.
+
+use super::params::{Params, plain};
+
+/// A placeholder that names nothing, or braces that do not close.
+#[derive(Debug, PartialEq)]
+pub(super) struct BadPlaceholder(pub(super) String);
+
+/// Replaces `{graph}`, `{node}` and `{parameter}`; `{{` and `}}` stand for braces.
+pub(super) fn expand(
+    template: &str,
+    graph: &str,
+    node: &str,
+    params: &Params<'_>,
+) -> Result<String, BadPlaceholder> {
+    replace(template, |name| match name {
+        "graph" => Some(graph.to_owned()),
+        "node" => Some(node.to_owned()),
+        _ => Some(plain(params.get(name)?.value.as_ref()?)),
+    })
+}
+
+fn replace(template: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, BadPlaceholder> {
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find(['{', '}']) {
+        text.push_str(&rest[..at]);
+        let tail = &rest[at..];
+        if let Some(after) = tail.strip_prefix("{{").or_else(|| tail.strip_prefix("}}")) {
+            text.push_str(&tail[..1]);
+            rest = after;
+            continue;
+        }
+        let end = tail.find('}').filter(|end| *end > 0).ok_or_else(|| BadPlaceholder(tail.to_owned()))?;
+        let name = &tail[1..end];
+        text.push_str(&file_name(&lookup(name).ok_or_else(|| BadPlaceholder(name.to_owned()))?));
+        rest = &tail[end + 1..];
+    }
+    Ok(text + rest)
+}
+
+/// A value as a part of a file name: no separators, no control characters, not too long.
+fn file_name(value: &str) -> String {
+    let safe = |character: char| match character {
+        '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|' => '_',
+        character if character.is_control() => '_',
+        character => character,
+    };
+    let name: String = value.chars().map(safe).take(80).collect();
+    match name.trim_matches('.') {
+        "" => "_".to_owned(),
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_seed(template: &str) -> Result<String, BadPlaceholder> {
+        replace(template, |name| (name == "seed").then(|| "../7".to_owned()))
+    }
+
+    #[test]
+    fn a_value_cannot_leave_the_folder() {
+        assert_eq!(with_seed("out/{seed}.png").as_deref(), Ok("out/.._7.png"));
+    }
+
+    #[test]
+    fn doubled_braces_are_braces() {
+        assert_eq!(with_seed("{{{seed}}}").as_deref(), Ok("{.._7}"));
+    }
+
+    #[test]
+    fn unknown_and_unclosed_placeholders_are_named() {
+        assert_eq!(with_seed("a{b}"), Err(BadPlaceholder("b".into())));
+        assert_eq!(with_seed("a{seed"), Err(BadPlaceholder("{seed".into())));
+        assert_eq!(with_seed("a}"), Err(BadPlaceholder("}".into())));
+    }
+}

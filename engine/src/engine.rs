@@ -1,0 +1,73 @@
+//! The engine: node kinds and a cache, and the way from a graph's text to its outputs.
+
+use crate::cache::MemoryCache;
+use crate::cancel::Cancel;
+use crate::check::{Checked, Overrides, check};
+use crate::document::{Document, parse};
+use crate::event::{Events, Silent};
+use crate::graph::Graph;
+use crate::plan::Plan;
+use crate::registry::Registry;
+use crate::run::{Report, run};
+use crate::source::Source;
+use crate::world::World;
+
+/// Bytes of outputs kept in memory unless said otherwise.
+const CACHE_BUDGET: u64 = 4 << 30;
+
+/// Node kinds and a cache. One engine serves any number of runs, one after the other.
+pub struct Engine {
+    registry: Registry,
+    cache: MemoryCache,
+}
+
+/// What a run is told beside the graph.
+pub struct RunOptions<'a> {
+    /// The nodes to run for; `None` for [`Graph::targets`].
+    pub targets: Option<Vec<usize>>,
+    /// Stops the run when set.
+    pub cancel: Cancel,
+    /// Hears what happens.
+    pub events: &'a dyn Events,
+}
+
+impl Default for RunOptions<'_> {
+    fn default() -> Self {
+        Self { targets: None, cancel: Cancel::new(), events: &Silent }
+    }
+}
+
+impl Engine {
+    /// An engine that knows some node kinds, with an empty memory cache.
+    pub fn new(registry: Registry) -> Self {
+        Self { registry, cache: MemoryCache::new(CACHE_BUDGET) }
+    }
+
+    /// The node kinds.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The memory cache.
+    pub fn cache(&self) -> &MemoryCache {
+        &self.cache
+    }
+
+    /// Reads and checks the text of a graph.
+    pub fn check(&self, source: Source, world: &dyn World, overrides: &Overrides) -> (Document, Checked) {
+        let (document, diagnostics) = parse(source);
+        let checked = check(&document, diagnostics, &self.registry, world, overrides);
+        (document, checked)
+    }
+
+    /// Says what a run would do.
+    pub fn plan(&self, graph: &Graph, world: &dyn World, targets: Option<Vec<usize>>) -> Plan {
+        Plan::new(graph, targets.unwrap_or_else(|| graph.targets()), &self.cache, world)
+    }
+
+    /// Runs a graph.
+    pub fn run(&self, graph: &Graph, world: &dyn World, options: RunOptions<'_>) -> Report {
+        let plan = self.plan(graph, world, options.targets);
+        run(graph, plan, &self.cache, world, &options.cancel, options.events)
+    }
+}

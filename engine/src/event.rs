@@ -1,0 +1,98 @@
+//! The only way a run speaks: the terminal bar, `--json` and the tests are readers of the same stream.
+
+use std::time::Duration;
+
+/// Something that happened during a run.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The run begins.
+    RunStarted {
+        /// Nodes that will be looked at.
+        nodes: usize,
+    },
+    /// A node begins to compute.
+    NodeStarted {
+        /// Its name.
+        node: String,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// A node has finished a piece of its work.
+    NodeProgress {
+        /// Its name.
+        node: String,
+        /// Pieces done.
+        done: u64,
+        /// Pieces in all.
+        total: u64,
+        /// What a piece is: `step`, `tile`.
+        unit: &'static str,
+    },
+    /// A node's outputs were taken from a cache.
+    NodeCached {
+        /// Its name.
+        node: String,
+    },
+    /// A node has computed its outputs.
+    NodeFinished {
+        /// Its name.
+        node: String,
+        /// How long it took.
+        elapsed: Duration,
+    },
+    /// A node failed.
+    NodeFailed {
+        /// Its name.
+        node: String,
+        /// Why.
+        message: String,
+    },
+    /// A node cannot run because another one failed.
+    NodeBlocked {
+        /// Its name.
+        node: String,
+        /// The node that failed.
+        by: String,
+    },
+    /// A file was written.
+    Written {
+        /// The node that wrote it.
+        node: String,
+        /// Where.
+        path: String,
+    },
+    /// The run is over.
+    RunFinished {
+        /// Nodes that computed.
+        ran: usize,
+        /// Nodes answered from a cache.
+        cached: usize,
+        /// Nodes that failed.
+        failed: usize,
+        /// Nodes that could not run because of them.
+        blocked: usize,
+        /// How long it took.
+        elapsed: Duration,
+    },
+}
+
+/// A reader of events. It is called from the thread that runs the node.
+pub trait Events: Sync {
+    /// Takes note of an event.
+    fn event(&self, event: &Event);
+}
+
+impl<F: Fn(&Event) + Sync> Events for F {
+    fn event(&self, event: &Event) {
+        self(event);
+    }
+}
+
+/// Takes note of nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Events for Silent {
+    fn event(&self, _: &Event) {}
+}

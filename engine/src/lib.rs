@@ -1,0 +1,63 @@
+//! What a graph is and how it is evaluated.
+//!
+//! A graph goes through four stages, each a type:
+//!
+//! - [`Document`]: a file as it is written, with the place of everything ([`parse`]).
+//! - [`Graph`]: every name looked up, every literal converted, facts about every output inferred ([`check()`]).
+//!   The check reports all mistakes at once and reads headers of files, never weights.
+//! - [`Plan`]: which nodes are needed, which are in the cache, in which order, with how much memory.
+//! - [`Report`]: what ran, what came from the cache, what failed, and the outputs ([`Engine::run`]).
+//!
+//! The engine knows no network and no modality: node kinds come from [`Plugin`]s. It does no input or output
+//! of its own: files, devices and the clock come in through [`World`]. Everything that walks a graph is a loop.
+
+#![forbid(unsafe_code)]
+
+mod cache;
+mod cancel;
+mod check;
+mod diagnostic;
+mod document;
+mod engine;
+mod event;
+mod fact;
+mod graph;
+mod key;
+mod node;
+mod plan;
+mod provenance;
+mod registry;
+mod render;
+mod run;
+mod source;
+mod spec;
+mod suggest;
+mod types;
+mod value;
+mod world;
+
+pub use cache::MemoryCache;
+pub use cancel::Cancel;
+pub use check::{Checked, Overrides, check};
+pub use diagnostic::{Class, Code, Diagnostic, any_error};
+pub use document::{
+    Document, Expression, FORMAT, GraphBuilder, NodeBuilder, NodeDeclaration, ParamDeclaration, link, param,
+    parse, restore,
+};
+pub use engine::{Engine, RunOptions};
+pub use event::{Event, Events, Silent};
+pub use fact::{Dimension, Fact, Property, Shape};
+pub use graph::{Graph, GraphNode, Input};
+pub use key::{Digest, Key};
+pub use node::{Call, Inference, Inquiry, Mistake, Node, NodeError};
+pub use plan::{Action, Plan, Step};
+pub use provenance::Provenance;
+pub use registry::{Kind, Plugin, Registry};
+pub use render::render;
+pub use run::{Outcome, Report};
+pub use source::{Source, Span, Spanned};
+pub use spec::{InputSpec, NodeSpec, OutputSpec, Presence};
+pub use suggest::suggest;
+pub use types::Type;
+pub use value::{Domain, DomainValue, Value};
+pub use world::{NotFound, Resources, World};

@@ -1,0 +1,105 @@
+//! The node kinds that a program knows, and how plugins add theirs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::node::Node;
+use crate::spec::NodeSpec;
+
+/// A node kind: its description and its behaviour.
+pub struct Kind {
+    /// What it takes and gives.
+    pub spec: NodeSpec,
+    /// What it does.
+    pub node: Box<dyn Node>,
+}
+
+/// All node kinds by name.
+#[derive(Default)]
+pub struct Registry {
+    kinds: BTreeMap<&'static str, Arc<Kind>>,
+}
+
+impl Registry {
+    /// A registry without kinds.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a kind.
+    ///
+    /// # Panics
+    /// When a kind of this name is registered already: two plugins claim the same name, which only the
+    /// programmer who put them together can mend.
+    #[track_caller]
+    pub fn add(&mut self, spec: NodeSpec, node: impl Node + 'static) -> &mut Self {
+        let name = spec.kind;
+        let kind = Kind { spec, node: Box::new(node) };
+        assert!(
+            self.kinds.insert(name, Arc::new(kind)).is_none(),
+            "the node kind `{name}` is registered twice"
+        );
+        self
+    }
+
+    /// Adds all kinds of a plugin.
+    pub fn plugin(&mut self, plugin: impl Plugin) -> &mut Self {
+        plugin.build(self);
+        self
+    }
+
+    /// The kind of this name.
+    pub fn get(&self, kind: &str) -> Option<&Arc<Kind>> {
+        self.kinds.get(kind)
+    }
+
+    /// All kinds, by name.
+    pub fn kinds(&self) -> impl Iterator<Item = &Arc<Kind>> {
+        self.kinds.values()
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.kinds.keys().copied()
+    }
+}
+
+/// Something that adds node kinds. A plain function is a plugin:
+///
+/// ```
+/// # use lumina_engine::{Registry, Plugin};
+/// fn my_modality(registry: &mut Registry) {
+///     // registry.add(spec, node);
+/// }
+/// let mut registry = Registry::new();
+/// registry.plugin((my_modality, my_modality));
+/// ```
+pub trait Plugin {
+    /// Adds what it has.
+    fn build(&self, registry: &mut Registry);
+}
+
+impl<F: Fn(&mut Registry)> Plugin for F {
+    fn build(&self, registry: &mut Registry) {
+        self(registry);
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident),*) => {
+        #[expect(non_snake_case, reason = "the type parameters name the fields")]
+        impl<$($name: Plugin),*> Plugin for ($($name,)*) {
+            fn build(&self, registry: &mut Registry) {
+                let ($($name,)*) = self;
+                $($name.build(registry);)*
+            }
+        }
+    };
+}
+
+tuples!(A);
+tuples!(A, B);
+tuples!(A, B, C);
+tuples!(A, B, C, D);
+tuples!(A, B, C, D, E);
+tuples!(A, B, C, D, E, F);
