@@ -1,0 +1,29 @@
+//! What the network makes of a caption once, before the first step.
+
+use candle_core::Tensor;
+
+use crate::nn::AttentionMask;
+
+/// Caption keys and values of every block and the pooled caption: the part of an evaluation that does not depend on
+/// the latent or on the time. Made by [`NextDit::prepare`](super::NextDit::prepare).
+#[derive(Clone, Debug)]
+pub struct PreparedCaption {
+    /// `[batch, conditioning_size]`.
+    pub(crate) pooled: Tensor,
+    pub(crate) layers: Vec<CaptionKeys>,
+    pub(crate) mask: AttentionMask,
+}
+
+/// Caption keys and values of one block, each `[batch, key_heads, tokens, head_dim]`.
+#[derive(Clone, Debug)]
+pub(crate) struct CaptionKeys {
+    pub(crate) key: Tensor,
+    pub(crate) value: Tensor,
+}
+
+impl PreparedCaption {
+    /// Number of prompts.
+    pub fn batch(&self) -> usize {
+        self.pooled.dims().first().copied().unwrap_or(0)
+    }
+}

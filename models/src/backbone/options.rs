@@ -1,0 +1,32 @@
+//! What one evaluation may be told besides its inputs.
+
+use super::RopeFactors;
+use crate::{Interrupt, ModelError, Result};
+
+/// Options of one evaluation. The default is the plain network.
+#[derive(Clone, Debug, Default)]
+pub struct ForwardOptions {
+    /// Change of the rotary frequencies.
+    pub rope: RopeFactors,
+    /// The sequence length of the training size, for proportional attention; none for plain attention.
+    pub base_sequence_length: Option<usize>,
+    /// Asked before every block.
+    pub interrupt: Interrupt,
+}
+
+impl ForwardOptions {
+    /// The scale of self-attention: `1 / sqrt(head_dim)`, with proportional attention
+    /// `sqrt(ln(tokens) / ln(base) / head_dim)`.
+    ///
+    /// Source: `Attention.forward` of Lumina-T2X `models/model.py`.
+    pub(crate) fn attention_scale(&self, tokens: usize, head_dim: usize) -> Result<f64> {
+        let growth = match self.base_sequence_length {
+            None => 1.0,
+            Some(base) if base > 1 => (tokens as f64).ln() / (base as f64).ln(),
+            Some(base) => {
+                return Err(ModelError::input("the base sequence length", "at least 2", base.to_string()));
+            }
+        };
+        Ok((growth / head_dim as f64).sqrt())
+    }
+}

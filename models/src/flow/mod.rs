@@ -1,0 +1,9 @@
+//! Sampling along a flow: time 0 is noise, time 1 is data, the velocity points from noise to data.
+
+mod guidance;
+mod schedule;
+mod solver;
+
+pub use guidance::{Guidance, GuidedChannels};
+pub use schedule::{FlowMatchConfig, FlowMatchGrid, flow_match_euler, shifted, uniform};
+pub use solver::{Solution, Solver, Step, integrate};

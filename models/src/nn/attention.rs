@@ -1,0 +1,187 @@
+//! Scaled dot-product attention with grouped heads and bounded memory.
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::{ModelError, Result};
+
+/// Largest number of attention scores held at once: 2^25 are 128 MiB in f32.
+const MAX_SCORES: usize = 1 << 25;
+
+/// A score far below every real one that is still a number: minus infinity would make a row without keys NaN.
+const MASKED: f32 = -1e30;
+
+/// Which keys each query may see.
+#[derive(Clone, Debug)]
+pub struct AttentionMask {
+    /// `[batch, 1, 1, keys]` or `[batch, 1, queries, keys]`: 0 where a key is seen, [`MASKED`] where not.
+    bias: Tensor,
+    /// `[batch, 1, 1 or queries, 1]`: 0 for queries that see nothing, else 1. Absent when all see something.
+    seeing: Option<Tensor>,
+}
+
+impl AttentionMask {
+    /// The same keys for all queries of a batch row: `keys[row][key]` is not 0 where the key is seen.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] when the rows have different lengths.
+    pub fn keys(keys: &[Vec<u32>], device: &Device) -> Result<Self> {
+        let length = row_length(keys)?;
+        let seen: Vec<bool> = keys.iter().flatten().map(|&key| key != 0).collect();
+        Self::build(&seen, (keys.len(), 1, length), device)
+    }
+
+    /// As [`keys`](Self::keys), and no query sees a key behind itself.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] when the rows have different lengths.
+    pub fn causal(keys: &[Vec<u32>], device: &Device) -> Result<Self> {
+        let length = row_length(keys)?;
+        let seen: Vec<bool> = keys
+            .iter()
+            .flat_map(|row| {
+                (0..length).flat_map(move |query| {
+                    row.iter().enumerate().map(move |(k, &key)| key != 0 && k <= query)
+                })
+            })
+            .collect();
+        Self::build(&seen, (keys.len(), length, length), device)
+    }
+
+    fn build(seen: &[bool], (batch, queries, keys): (usize, usize, usize), device: &Device) -> Result<Self> {
+        let bias: Vec<f32> = seen.iter().map(|&seen| if seen { 0.0 } else { MASKED }).collect();
+        let bias = Tensor::from_vec(bias, (batch, 1, queries, keys), device)?;
+        let rows: Vec<bool> = seen.chunks(keys.max(1)).map(|row| row.contains(&true)).collect();
+        let seeing = if rows.contains(&false) {
+            let rows: Vec<f32> = rows.iter().map(|&sees| f32::from(u8::from(sees))).collect();
+            Some(Tensor::from_vec(rows, (batch, 1, queries, 1), device)?)
+        } else {
+            None
+        };
+        Ok(Self { bias, seeing })
+    }
+
+    /// The part for queries `start..start + length`, with an axis for the query heads that share a key head.
+    fn part(tensor: &Tensor, start: usize, length: usize) -> Result<Tensor> {
+        let rows = if tensor.dim(2)? == 1 { tensor.clone() } else { tensor.narrow(2, start, length)? };
+        Ok(rows.unsqueeze(2)?)
+    }
+}
+
+fn row_length(rows: &[Vec<u32>]) -> Result<usize> {
+    let length = rows.first().map_or(0, Vec::len);
+    match rows.iter().find(|row| row.len() != length) {
+        None => Ok(length),
+        Some(row) => {
+            Err(ModelError::input("a row of the mask", format!("{length} entries"), row.len().to_string()))
+        }
+    }
+}
+
+/// `softmax(scale * q k^T + mask) v`, the softmax in f32.
+///
+/// With fewer key heads than query heads, query head `h` reads key head `h / (heads / key_heads)`. A query that sees
+/// no key gives zero. Queries are taken in pieces, so that memory stays bounded however long the sequence is.
+///
+/// # Shapes
+/// `query` is `[batch, heads, queries, head_dim]`, `key` and `value` are `[batch, key_heads, keys, head_dim]`; the
+/// result has the shape of `query`.
+///
+/// # Errors
+/// [`ModelError::Input`] when the number of heads is not a multiple of the number of key heads.
+pub fn attention(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    scale: f64,
+    mask: Option<&AttentionMask>,
+) -> Result<Tensor> {
+    let (batch, heads, queries, head_dim) = query.dims4()?;
+    let (_, key_heads, keys, _) = key.dims4()?;
+    if key_heads == 0 || heads % key_heads != 0 {
+        let expected = format!("a multiple of the {key_heads} key heads");
+        return Err(ModelError::input("the number of query heads", expected, heads.to_string()));
+    }
+    let shared = heads / key_heads;
+    // The query heads of one key head are stacked as more queries, which spares copies of keys and values.
+    let query = (query * scale)?.reshape((batch, key_heads, shared, queries, head_dim))?;
+    let key = key.contiguous()?.transpose(2, 3)?;
+    let value = value.contiguous()?;
+    let piece = (MAX_SCORES / (batch * heads * keys).max(1)).clamp(1, queries.max(1));
+    let mut outputs = Vec::with_capacity(queries.div_ceil(piece));
+    for start in (0..queries).step_by(piece) {
+        let length = piece.min(queries - start);
+        let stacked = query.narrow(3, start, length)?.contiguous()?.reshape((
+            batch,
+            key_heads,
+            shared * length,
+            head_dim,
+        ))?;
+        let mut scores = stacked.matmul(&key)?.to_dtype(DType::F32)?;
+        if let Some(mask) = mask {
+            let bias = AttentionMask::part(&mask.bias, start, length)?;
+            scores = scores.reshape((batch, key_heads, shared, length, keys))?.broadcast_add(&bias)?;
+        }
+        let scores = scores.reshape((batch, key_heads, shared * length, keys))?;
+        let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(value.dtype())?;
+        let mut output = weights.matmul(&value)?.reshape((batch, key_heads, shared, length, head_dim))?;
+        if let Some(seeing) = mask.and_then(|mask| mask.seeing.as_ref()) {
+            output = output
+                .broadcast_mul(&AttentionMask::part(seeing, start, length)?.to_dtype(output.dtype())?)?;
+        }
+        outputs.push(output);
+    }
+    let output = if outputs.len() == 1 { outputs.remove(0) } else { Tensor::cat(&outputs, 3)? };
+    Ok(output.reshape((batch, heads, queries, head_dim))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(shape: &[usize], step: f32) -> Tensor {
+        let count = shape.iter().product::<usize>();
+        let values: Vec<f32> = (0..count).map(|i| (i as f32 * step).sin()).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_query_without_keys_gives_zero() {
+        let (q, k) = (wave(&[1, 2, 3, 4], 0.3), wave(&[1, 2, 3, 4], 0.7));
+        let mask = AttentionMask::keys(&[vec![0, 0, 0]], &Device::Cpu).unwrap();
+        let output = attention(&q, &k, &k, 0.5, Some(&mask)).unwrap().flatten_all().unwrap();
+        assert!(output.to_vec1::<f32>().unwrap().iter().all(|&v| v == 0.0));
+    }
+
+    #[test]
+    fn masked_keys_do_not_count() {
+        let (q, k) = (wave(&[1, 2, 3, 4], 0.3), wave(&[1, 2, 5, 4], 0.7));
+        let mask = AttentionMask::keys(&[vec![1, 1, 0, 0, 0]], &Device::Cpu).unwrap();
+        let masked = attention(&q, &k, &k, 0.5, Some(&mask)).unwrap();
+        let short = k.narrow(2, 0, 2).unwrap();
+        let cut = attention(&q, &short, &short, 0.5, None).unwrap();
+        let difference =
+            (masked - cut).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(difference < 1e-6, "{difference}");
+    }
+
+    #[test]
+    fn query_heads_read_their_key_head_in_blocks() {
+        let (q, k) = (wave(&[1, 4, 3, 2], 0.3), wave(&[1, 2, 5, 2], 0.7));
+        let grouped = attention(&q, &k, &k, 0.7, None).unwrap();
+        let index = Tensor::new(&[0_u32, 0, 1, 1], &Device::Cpu).unwrap();
+        let repeated = k.index_select(&index, 1).unwrap();
+        let plain = attention(&q, &repeated, &repeated, 0.7, None).unwrap();
+        let difference =
+            (grouped - plain).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(difference < 1e-6, "{difference}");
+    }
+
+    #[test]
+    fn a_causal_mask_hides_what_comes_later() {
+        let (q, k) = (wave(&[1, 1, 3, 2], 0.3), wave(&[1, 1, 3, 2], 0.7));
+        let mask = AttentionMask::causal(&[vec![1, 1, 1]], &Device::Cpu).unwrap();
+        let first = attention(&q, &k, &k, 1.0, Some(&mask)).unwrap().narrow(2, 0, 1).unwrap();
+        let difference = (first - k.narrow(2, 0, 1).unwrap()).unwrap().abs().unwrap();
+        assert!(difference.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
+    }
+}

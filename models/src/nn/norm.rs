@@ -1,0 +1,120 @@
+//! Normalisation over the last dimension.
+
+use candle_core::{DType, Tensor};
+
+use crate::Result;
+use crate::weights::Weights;
+
+/// `x / sqrt(mean(x^2) + eps) * w`, the mean in f32.
+///
+/// Source: `RMSNorm` of Lumina-T2X `models/components.py`; with an offset, `GemmaRMSNorm` of transformers.
+#[derive(Clone, Debug)]
+pub struct RmsNorm {
+    weight: Tensor,
+    eps: f64,
+}
+
+impl RmsNorm {
+    /// Reads `weight`.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn load(weights: &Weights, size: usize, eps: f64) -> Result<Self> {
+        Ok(Self { weight: weights.tensor("weight", &[size])?, eps })
+    }
+
+    /// Reads `weight` in Gemma's form, which stores the distance from one.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn load_offset(weights: &Weights, size: usize, eps: f64) -> Result<Self> {
+        // In f32: bf16 has too few bits to hold both 1 and a small distance from it.
+        let weight = (weights.tensor("weight", &[size])?.to_dtype(DType::F32)? + 1.0)?;
+        Ok(Self { weight, eps })
+    }
+
+    /// # Shapes
+    /// `[.., size]` to the same.
+    ///
+    /// # Errors
+    /// [`crate::ModelError::Candle`] when the last dimension is not `size`.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let wide = input.contiguous()?.to_dtype(DType::F32)?;
+        let weight = self.weight.to_dtype(DType::F32)?;
+        let normed = candle_nn::ops::rms_norm(&wide, &weight, self.eps as f32)?;
+        Ok(normed.to_dtype(input.dtype())?)
+    }
+}
+
+/// `(x - mean) / sqrt(variance + eps)`, times a weight plus a bias where there are any; in f32.
+#[derive(Clone, Debug)]
+pub struct LayerNorm {
+    affine: Option<(Tensor, Tensor)>,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// Reads `weight` and `bias`.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn load(weights: &Weights, size: usize, eps: f64) -> Result<Self> {
+        let affine = Some((weights.tensor("weight", &[size])?, weights.tensor("bias", &[size])?));
+        Ok(Self { affine, eps })
+    }
+
+    /// As [`load`](Self::load), or none when there is no `weight`.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`], but for missing ones.
+    pub fn load_optional(weights: &Weights, size: usize, eps: f64) -> Result<Option<Self>> {
+        let affine = weights.optional("weight", &[size])?.zip(weights.optional("bias", &[size])?);
+        Ok(affine.map(|affine| Self { affine: Some(affine), eps }))
+    }
+
+    /// Without weight and bias.
+    pub fn plain(eps: f64) -> Self {
+        Self { affine: None, eps }
+    }
+
+    /// Weight and bias, if any.
+    pub fn affine(&self) -> Option<&(Tensor, Tensor)> {
+        self.affine.as_ref()
+    }
+
+    /// # Shapes
+    /// `[.., size]` to the same.
+    ///
+    /// # Errors
+    /// [`crate::ModelError::Candle`] when the last dimension is not `size`.
+    pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let wide = input.contiguous()?.to_dtype(DType::F32)?;
+        let last = candle_core::D::Minus1;
+        // The mean goes first: E[x^2] - mean^2, as the fused kernel does it, loses all digits where the mean is large.
+        let centred = wide.broadcast_sub(&wide.mean_keepdim(last)?)?;
+        let variance = centred.sqr()?.mean_keepdim(last)?;
+        let normed = centred.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
+        let output = match &self.affine {
+            Some((weight, bias)) => normed
+                .broadcast_mul(&weight.to_dtype(DType::F32)?)?
+                .broadcast_add(&bias.to_dtype(DType::F32)?)?,
+            None => normed,
+        };
+        Ok(output.to_dtype(input.dtype())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn a_plain_layer_norm_has_zero_mean_and_unit_variance() {
+        let input = Tensor::new(&[1000.0_f32, 1001.0, 1002.0, 1003.0], &Device::Cpu).unwrap();
+        let output = LayerNorm::plain(0.0).forward(&input).unwrap().to_vec1::<f32>().unwrap();
+        let mean: f32 = output.iter().sum::<f32>() / 4.0;
+        let variance: f32 = output.iter().map(|v| v * v).sum::<f32>() / 4.0;
+        assert!(mean.abs() < 1e-6 && (variance - 1.0).abs() < 1e-5, "{mean} {variance}");
+    }
+}

@@ -1,0 +1,249 @@
+//! Reading tensors by canonical name.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::Dtype;
+
+use super::mapping::MappedFile;
+use super::{Checkpoint, Expected, KeyMap, StoredTensor, shape_fits};
+use crate::{Interrupt, ModelError, Result};
+
+/// The tensors of a checkpoint under their canonical names, converted to one number format on one device.
+///
+/// A clone, or a view [`under`](Self::under) a prefix, shares the files and the record of what was read.
+///
+/// [`Weights::plan`] gives a loader without files: it writes down what is asked for and hands out zeros that take no
+/// memory. What a network expects is found by loading it from a plan, so that the list and the code cannot disagree.
+#[derive(Clone)]
+pub struct Weights {
+    source: Arc<Source>,
+    prefix: String,
+}
+
+enum Source {
+    Files(Box<Files>),
+    Plan(Mutex<Expected>),
+}
+
+struct Files {
+    checkpoint: Checkpoint,
+    maps: Vec<MappedFile>,
+    keys: KeyMap,
+    dtype: DType,
+    device: Device,
+    interrupt: Interrupt,
+    used: Mutex<BTreeSet<String>>,
+}
+
+impl Weights {
+    /// Maps the files of `checkpoint` into memory.
+    ///
+    /// # Errors
+    /// [`ModelError::FileNotFound`] or [`ModelError::Read`] when a file has gone since its header was read.
+    pub fn open(
+        checkpoint: &Checkpoint,
+        keys: KeyMap,
+        dtype: DType,
+        device: &Device,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let maps = checkpoint.files().iter().map(|path| MappedFile::open(path)).collect::<Result<_>>()?;
+        let files = Files {
+            checkpoint: checkpoint.clone(),
+            maps,
+            keys,
+            dtype,
+            device: device.clone(),
+            interrupt: interrupt.clone(),
+            used: Mutex::default(),
+        };
+        Ok(Self { source: Arc::new(Source::Files(Box::new(files))), prefix: String::new() })
+    }
+
+    /// A loader that only writes down what is asked for.
+    pub fn plan() -> Self {
+        Self { source: Arc::new(Source::Plan(Mutex::default())), prefix: String::new() }
+    }
+
+    /// What was asked of a [`plan`](Self::plan) so far; nothing for a loader with files.
+    pub fn planned(&self) -> Expected {
+        match &*self.source {
+            Source::Plan(expected) => lock(expected).clone(),
+            Source::Files(_) => Expected::default(),
+        }
+    }
+
+    /// The same tensors, with names that continue `prefix.`.
+    pub fn under(&self, prefix: impl Display) -> Self {
+        Self { source: Arc::clone(&self.source), prefix: format!("{}{prefix}.", self.prefix) }
+    }
+
+    /// The number format that [`tensor`](Self::tensor) converts to.
+    pub fn dtype(&self) -> DType {
+        match &*self.source {
+            Source::Files(files) => files.dtype,
+            Source::Plan(_) => DType::F32,
+        }
+    }
+
+    /// The device that tensors are put on.
+    pub fn device(&self) -> &Device {
+        match &*self.source {
+            Source::Files(files) => &files.device,
+            Source::Plan(_) => &Device::Cpu,
+        }
+    }
+
+    /// The tensor `name` under the prefix.
+    ///
+    /// # Errors
+    /// [`ModelError::MissingKeys`], [`ModelError::Shape`] or [`ModelError::DType`] with the file and the stored name;
+    /// [`ModelError::Interrupted`].
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let tensor = self.tensor_as_stored(name, shape)?;
+        Ok(tensor.to_dtype(self.dtype())?.to_device(self.device())?)
+    }
+
+    /// As [`tensor`](Self::tensor), or none when the checkpoint has no such tensor.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor), but for a missing one.
+    pub fn optional(&self, name: &str, shape: &[usize]) -> Result<Option<Tensor>> {
+        let canonical = format!("{}{name}", self.prefix);
+        match &*self.source {
+            Source::Plan(expected) => {
+                lock(expected).optional.push((canonical, shape.to_vec()));
+                Ok(None)
+            }
+            Source::Files(files) if files.keys.resolve(&canonical, &files.checkpoint).is_none() => Ok(None),
+            Source::Files(_) => self.tensor(name, shape).map(Some),
+        }
+    }
+
+    /// The tensor `name` in the number format of the file, on the CPU. For tables of which few rows are needed.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    pub fn tensor_as_stored(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let canonical = format!("{}{name}", self.prefix);
+        match &*self.source {
+            Source::Plan(expected) => {
+                lock(expected).required.push((canonical, shape.to_vec()));
+                Ok(Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?)
+            }
+            Source::Files(files) => files.read(&canonical, shape),
+        }
+    }
+
+    /// The stored names that were never read.
+    pub fn unused(&self) -> Vec<String> {
+        match &*self.source {
+            Source::Plan(_) => Vec::new(),
+            Source::Files(files) => {
+                let used = lock(&files.used);
+                files.checkpoint.tensors().keys().filter(|key| !used.contains(*key)).cloned().collect()
+            }
+        }
+    }
+}
+
+impl Files {
+    fn read(&self, canonical: &str, shape: &[usize]) -> Result<Tensor> {
+        self.interrupt.check()?;
+        let Some(key) = self.keys.resolve(canonical, &self.checkpoint) else {
+            let keys = self.keys.names(canonical);
+            return Err(ModelError::MissingKeys { path: self.checkpoint.path().to_owned(), keys });
+        };
+        let tensor = self.checkpoint.get(&key).ok_or_else(|| ModelError::MissingKeys {
+            path: self.checkpoint.path().to_owned(),
+            keys: vec![key.clone()],
+        })?;
+        let path = self.checkpoint.file_of(tensor);
+        if !shape_fits(&tensor.shape, shape) {
+            return Err(ModelError::Shape {
+                path: path.to_owned(),
+                key,
+                expected: shape.to_vec(),
+                found: tensor.shape.clone(),
+            });
+        }
+        let dtype = float_type(tensor).ok_or_else(|| ModelError::DType {
+            path: path.to_owned(),
+            key: key.clone(),
+            found: format!("{:?}", tensor.dtype),
+        })?;
+        let bytes = self.maps.get(tensor.file).and_then(|map| map.bytes(tensor.start, tensor.end));
+        let bytes = bytes.ok_or_else(|| ModelError::Header {
+            path: path.to_owned(),
+            reason: "the file became shorter after its header was read".to_owned(),
+        })?;
+        let loaded = Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu)?;
+        lock(&self.used).insert(key);
+        Ok(loaded)
+    }
+}
+
+fn float_type(tensor: &StoredTensor) -> Option<DType> {
+    match tensor.dtype {
+        Dtype::F32 => Some(DType::F32),
+        Dtype::F16 => Some(DType::F16),
+        Dtype::BF16 => Some(DType::BF16),
+        _ => None,
+    }
+}
+
+/// A panic elsewhere leaves a set of names half written at worst; that is no reason to panic here as well.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_lists_what_was_asked_for() {
+        let plan = Weights::plan();
+        let layer = plan.under("layers").under(3);
+        assert_eq!(layer.tensor("weight", &[2, 5]).unwrap().dims(), [2, 5]);
+        assert!(layer.optional("bias", &[2]).unwrap().is_none());
+        let expected = plan.planned();
+        assert_eq!(expected.required, [("layers.3.weight".to_owned(), vec![2, 5])]);
+        assert_eq!(expected.optional, [("layers.3.bias".to_owned(), vec![2])]);
+    }
+
+    #[test]
+    fn half_precision_is_widened_and_wrong_shapes_name_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.safetensors");
+        let data: Vec<u8> =
+            [1.5_f32, -2.0].iter().flat_map(|&v| half::bf16::from_f32(v).to_le_bytes()).collect();
+        let view = safetensors::tensor::TensorView::new(Dtype::BF16, vec![2], &data).unwrap();
+        std::fs::write(&path, safetensors::serialize([("w", view.clone()), ("unread", view)], None).unwrap())
+            .unwrap();
+        let checkpoint = Checkpoint::open_file(&path).unwrap();
+        let weights =
+            Weights::open(&checkpoint, KeyMap::identity(), DType::F32, &Device::Cpu, &Interrupt::never())
+                .unwrap();
+        assert_eq!(weights.tensor("w", &[2]).unwrap().to_vec1::<f32>().unwrap(), [1.5, -2.0]);
+        assert_eq!(weights.unused(), ["unread"]);
+        let error = weights.tensor("w", &[3]).unwrap_err().to_string();
+        assert!(error.contains("w.safetensors") && error.contains("[3]") && error.contains("[2]"), "{error}");
+    }
+
+    #[test]
+    fn loading_can_be_interrupted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.safetensors");
+        let view = safetensors::tensor::TensorView::new(Dtype::F32, vec![1], &[0; 4]).unwrap();
+        std::fs::write(&path, safetensors::serialize([("w", view)], None).unwrap()).unwrap();
+        let checkpoint = Checkpoint::open_file(&path).unwrap();
+        let stop = Interrupt::new(|| true);
+        let weights =
+            Weights::open(&checkpoint, KeyMap::identity(), DType::F32, &Device::Cpu, &stop).unwrap();
+        assert!(matches!(weights.tensor("w", &[1]), Err(ModelError::Interrupted)));
+    }
+}
