@@ -1,0 +1,29 @@
+//! One file per node kind. Each has a `spec` and a [`Node`](lumina_engine::Node).
+
+mod backbone_velocity;
+mod guidance_cfg;
+mod model_open;
+mod sampler_ode;
+mod schedule_flow;
+mod tensor_compare;
+mod tensor_latent;
+mod tensor_load;
+mod tensor_save;
+mod text_encode;
+
+use lumina_engine::Registry;
+
+/// Adds all node kinds of this crate.
+pub fn plugin(registry: &mut Registry) {
+    registry
+        .add(backbone_velocity::spec(), backbone_velocity::BackboneVelocity)
+        .add(guidance_cfg::spec(), guidance_cfg::GuidanceCfg)
+        .add(model_open::spec(), model_open::ModelOpen)
+        .add(sampler_ode::spec(), sampler_ode::SamplerOde)
+        .add(schedule_flow::spec(), schedule_flow::ScheduleFlow)
+        .add(tensor_compare::spec(), tensor_compare::TensorCompare)
+        .add(tensor_latent::spec(), tensor_latent::TensorLatent)
+        .add(tensor_load::spec(), tensor_load::TensorLoad)
+        .add(tensor_save::spec(), tensor_save::TensorSave)
+        .add(text_encode::spec(), text_encode::TextEncode);
+}

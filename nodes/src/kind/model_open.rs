@@ -1,0 +1,127 @@
+//! `model.open`: a whole model from its folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lumina_engine::{
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, NotFound, Type,
+    Value, World,
+};
+use lumina_models::PipelineFolder;
+
+use crate::value::{BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, type_of};
+use crate::{Compute, interrupt, mistake, node_error};
+
+pub(crate) struct ModelOpen;
+
+pub(crate) fn spec() -> NodeSpec {
+    NodeSpec::new(
+        "model.open",
+        1,
+        "Opens a model folder\n\n\
+         The folder has the diffusers layout of Lumina-Next: `model_index.json`, `tokenizer/`, `text_encoder/`,\n\
+         `transformer/`, `vae/`, `scheduler/`. Configurations and the headers of weight files are checked against each\n\
+         other before anything is loaded. Relative paths are searched in the current folder, beside the graph file, in\n\
+         the folder above it, and in the folder that `LUMINA_GRAPH_MODELS` names.",
+    )
+    .input(InputSpec::required("path", Type::Path, "the model folder"))
+    .output("text_encoder", type_of::<TextEncoderValue>(), "tokenizer and text encoder")
+    .output("backbone", type_of::<BackboneValue>(), "the diffusion transformer")
+    .output("encoder", type_of::<EncoderValue>(), "pixels to latents")
+    .output("decoder", type_of::<DecoderValue>(), "latents to pixels")
+    .output("space", type_of::<Space>(), "the convention of the model's latents")
+    .example(r#""model": Node(kind: "model.open", with: { "path": "weights/lumina-next-tiny" })"#)
+}
+
+impl Node for ModelOpen {
+    fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
+        let Some(path) = inquiry.path("path") else { return Ok(Inference::outputs(unknown())) };
+        let found = find(&path, inquiry.world).map_err(|missing| vec![not_found(&missing)])?;
+        let report = PipelineFolder::verify(&found);
+        if !report.is_loadable() {
+            return Err(report.errors.iter().map(|error| mistake("path", error)).collect());
+        }
+        let folder = PipelineFolder::open(&found).map_err(|error| vec![mistake("path", &error)])?;
+        Ok(facts(&folder, inquiry.world))
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
+        let path = find(&call.path("path")?, call.world)
+            .map_err(|missing| NodeError::file(not_found(&missing).message))?;
+        let folder = PipelineFolder::open(&path).map_err(node_error)?;
+        let Compute { device, dtype, .. } = Compute::of(call.world);
+        let stop = interrupt(call.cancel);
+        let size = dtype.size_in_bytes() as u64;
+
+        let space = Space::new(&folder.backbone, &folder.autoencoder);
+        let text_encoder = folder.load_text_encoder(&device, dtype, &stop).map_err(node_error)?;
+        call.progress(1, 3, "part");
+        let backbone = folder.load_backbone(&device, dtype, &stop).map_err(node_error)?;
+        call.progress(2, 3, "part");
+        let autoencoder = Arc::new(folder.load_autoencoder(&device, dtype, &stop).map_err(node_error)?);
+        call.progress(3, 3, "part");
+
+        let half = folder.autoencoder_weights().parameter_count() * size / 2;
+        Ok(vec![
+            Value::domain(TextEncoderValue {
+                encoder: Arc::new(text_encoder),
+                bytes: folder.text_encoder_weights().parameter_count() * size,
+            }),
+            Value::domain(BackboneValue {
+                network: Arc::new(backbone),
+                space: space.clone(),
+                bytes: folder.backbone_weights().parameter_count() * size,
+            }),
+            Value::domain(EncoderValue {
+                network: Arc::clone(&autoencoder),
+                space: space.clone(),
+                bytes: half,
+            }),
+            Value::domain(DecoderValue { network: autoencoder, space: space.clone(), bytes: half }),
+            Value::domain(space),
+        ])
+    }
+}
+
+fn facts(folder: &PipelineFolder, world: &dyn World) -> Inference {
+    let space = Space::new(&folder.backbone, &folder.autoencoder);
+    let text = folder.text_encoder.hidden_size;
+    let weights = [folder.text_encoder_weights(), folder.backbone_weights(), folder.autoencoder_weights()];
+    let parameters: u64 = weights.iter().map(|weights| weights.parameter_count()).sum();
+    let bytes = parameters * Compute::of(world).dtype.size_in_bytes() as u64;
+    Inference::outputs([
+        Fact::of(type_of::<TextEncoderValue>()).with("text width", text),
+        space.fact(type_of::<BackboneValue>()).with("text width", folder.backbone.cross_attention_dim),
+        space.fact(type_of::<EncoderValue>()),
+        space.fact(type_of::<DecoderValue>()),
+        space.fact(type_of::<Space>()),
+    ])
+    .files(folder.files())
+    .working_bytes(bytes)
+    .output_bytes(bytes)
+}
+
+fn unknown() -> [Fact; 5] {
+    [
+        Fact::of(type_of::<TextEncoderValue>()),
+        Fact::of(type_of::<BackboneValue>()),
+        Fact::of(type_of::<EncoderValue>()),
+        Fact::of(type_of::<DecoderValue>()),
+        Fact::of(type_of::<Space>()),
+    ]
+}
+
+/// The folder that a path means.
+fn find(path: &Path, world: &dyn World) -> Result<PathBuf, NotFound> {
+    world.find(path)
+}
+
+fn not_found(missing: &NotFound) -> Mistake {
+    let path = missing.path.display();
+    let searched: Vec<String> =
+        missing.searched.iter().map(|place| format!("`{}`", place.display())).collect();
+    Mistake::at("path", format!("no model folder at `{path}`"))
+        .code(Code::FileNotFound)
+        .label("not found")
+        .help(format!("searched: {}", searched.join(", ")))
+}

@@ -1,0 +1,106 @@
+//! `sampler.ode`: from noise to data along a velocity.
+
+use std::ops::ControlFlow;
+
+use lumina_engine::{
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Property, Type,
+    Value,
+};
+use lumina_models::flow::{Solver, integrate};
+
+use crate::value::{Latent, Times, VelocityValue, type_of};
+use crate::{interrupt, node_error};
+
+pub(crate) struct SamplerOde;
+
+pub(crate) fn spec() -> NodeSpec {
+    NodeSpec::new(
+        "sampler.ode",
+        1,
+        "Follows a velocity from noise to data\n\n\
+         Solves the ordinary differential equation `dx/dt = velocity(x, t)` along a grid of times. `euler` asks for one\n\
+         velocity in a step, `midpoint` and `heun2` for two, `rk4` (the 3/8 rule) for four. A part of the grid can be\n\
+         taken with `start_step` and `end_step`.",
+    )
+    .input(InputSpec::required("velocity", type_of::<VelocityValue>(), "where to move"))
+    .input(InputSpec::required("start", type_of::<Latent>(), "where to begin"))
+    .input(InputSpec::required("times", type_of::<Times>(), "the grid"))
+    .input(
+        InputSpec::default("solver", Type::Text, Value::text("euler"), "how a step is made")
+            .choices(&["euler", "midpoint", "heun2", "rk4"]),
+    )
+    .input(InputSpec::default("start_step", Type::Int, Value::Int(0), "the first step, counted from 0").min(0.0))
+    .input(InputSpec::optional("end_step", Type::Int, "one past the last step; all when absent").min(1.0))
+    .output("latent", type_of::<Latent>(), "where it ends")
+    .example(r#""latent": Node(kind: "sampler.ode", with: { "velocity": Link("guided"), "start": Link("noise"), "times": Link("times"), "solver": "euler" })"#)
+}
+
+impl Node for SamplerOde {
+    fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
+        let mut mistakes: Vec<Mistake> = inquiry.same("space", "start", "velocity").into_iter().collect();
+        mistakes.extend(odd_size(inquiry));
+        if let (Some(start), Some(end)) = (inquiry.int("start_step"), inquiry.int("end_step"))
+            && start >= end
+        {
+            let message = format!("`start_step` is {start}, not before `end_step` {end}");
+            mistakes.push(Mistake::at("start_step", message).code(Code::OutOfRange));
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let fact = inquiry.fact("start").cloned().unwrap_or_else(|| Fact::of(type_of::<Latent>()));
+        let bytes = fact.elements().unwrap_or(0) * 4;
+        // The state, the velocity of both halves of guidance, and what the solver holds.
+        Ok(Inference::outputs([fact]).working_bytes(bytes * 8).output_bytes(bytes))
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
+        let velocity = call.domain::<VelocityValue>("velocity")?;
+        let start = call.domain::<Latent>("start")?;
+        let times = call.domain::<Times>("times")?;
+        let solver = match call.text("solver")? {
+            "midpoint" => Solver::Midpoint,
+            "heun2" => Solver::Heun,
+            "rk4" => Solver::RungeKutta,
+            _ => Solver::Euler,
+        };
+        let first = call.size("start_step")?;
+        let last = if call.value("end_step").is_some() { call.size("end_step")? } else { times.steps() };
+        let points = times.points.get(first..=last).filter(|points| points.len() > 1).ok_or_else(|| {
+            NodeError::failed(format!("steps {first} to {last} are not in a grid of {} steps", times.steps()))
+        })?;
+        let stop = interrupt(call.cancel);
+        let solution = integrate(
+            solver,
+            &start.tensor,
+            points,
+            |latent, time| velocity.0.velocity(latent, time, &stop),
+            |step| {
+                call.progress(step.index as u64 + 1, step.steps as u64, "step");
+                if call.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            },
+        )
+        .map_err(node_error)?;
+        if solution.stopped {
+            return Err(NodeError::Interrupted);
+        }
+        Ok(vec![Value::domain(Latent { tensor: solution.latent, space: start.space.clone() })])
+    }
+}
+
+/// A latent whose sides do not divide into patches.
+fn odd_size(inquiry: &Inquiry<'_>) -> Option<Mistake> {
+    let start = inquiry.fact("start")?;
+    let patch = match inquiry.fact("velocity")?.properties.get("patch")? {
+        Property::Int(patch) => usize::try_from(*patch).ok()?,
+        Property::Text(_) => return None,
+    };
+    let (height, width) = (start.dimension(2)?, start.dimension(3)?);
+    (height % patch != 0 || width % patch != 0).then(|| {
+        Mistake::at(
+            "start",
+            format!("a latent of {width} x {height} does not divide into patches of {patch}"),
+        )
+        .code(Code::WrongShape)
+    })
+}

@@ -1,0 +1,77 @@
+//! `tensor.load`: a tensor from a file.
+
+use lumina_engine::{
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+};
+use lumina_models::weights::Header;
+
+use crate::value::{TensorValue, type_of};
+use crate::{Compute, mistake, tensor_file};
+
+pub(crate) struct TensorLoad;
+
+pub(crate) fn spec() -> NodeSpec {
+    NodeSpec::new("tensor.load", 1, "Reads a tensor from a safetensors file")
+        .input(InputSpec::required("path", Type::Path, "the file"))
+        .input(InputSpec::optional(
+            "name",
+            Type::Text,
+            "the tensor's name; may be left out when the file has one",
+        ))
+        .output("tensor", type_of::<TensorValue>(), "the tensor, in the format it is stored in")
+        .example(
+            r#""noise": Node(kind: "tensor.load", with: { "path": "noise.safetensors", "name": "latent" })"#,
+        )
+}
+
+impl Node for TensorLoad {
+    fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
+        let fact = Fact::of(type_of::<TensorValue>());
+        let Some(path) = inquiry.path("path") else { return Ok(Inference::outputs([fact])) };
+        let found = inquiry.world.find(&path).map_err(|missing| {
+            let searched: Vec<String> =
+                missing.searched.iter().map(|place| format!("`{}`", place.display())).collect();
+            let mistake = Mistake::at("path", format!("no file at `{}`", path.display()));
+            vec![
+                mistake
+                    .code(Code::FileNotFound)
+                    .label("not found")
+                    .help(format!("searched: {}", searched.join(", "))),
+            ]
+        })?;
+        let header = Header::read(&found).map_err(|error| vec![mistake("path", &error)])?;
+        let names: Vec<&str> = header.tensors().iter().map(|tensor| tensor.name.as_str()).collect();
+        let wanted = match (inquiry.text("name"), names.as_slice()) {
+            (Some(name), _) => name,
+            (None, [only]) => only,
+            (None, _) if inquiry.fact("name").is_some() => {
+                return Ok(Inference::outputs([fact]).files([found]));
+            }
+            (None, _) => {
+                let message =
+                    format!("`{}` has {} tensors, say which one with `name`", path.display(), names.len());
+                let mut mistake = Mistake::at("path", message);
+                mistake.help.extend(lumina_engine::suggest("", names.iter().copied()));
+                return Err(vec![mistake]);
+            }
+        };
+        let Some(tensor) = header.tensors().iter().find(|tensor| tensor.name == wanted) else {
+            let message = format!("`{}` has no tensor `{wanted}`", path.display());
+            let mut mistake = Mistake::at("name", message).code(Code::BadFile);
+            mistake.help.extend(lumina_engine::suggest(wanted, names.iter().copied()));
+            return Err(vec![mistake]);
+        };
+        Ok(Inference::outputs([fact.shape(tensor.shape.iter().copied())]).files([found]))
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
+        let path = call.path("path")?;
+        let found = call
+            .world
+            .find(&path)
+            .map_err(|_| NodeError::file(format!("no file at `{}`", path.display())))?;
+        let name = call.value("name").map(|_| call.text("name")).transpose()?;
+        let tensor = tensor_file::read(&found, name, &Compute::of(call.world).device)?;
+        Ok(vec![Value::domain(TensorValue(tensor))])
+    }
+}

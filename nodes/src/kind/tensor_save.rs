@@ -1,0 +1,46 @@
+//! `tensor.save`: a tensor into a file.
+
+use lumina_engine::{
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value, World,
+};
+
+use crate::tensor_file;
+use crate::value::{as_tensor, tensor_type};
+
+pub(crate) struct TensorSave;
+
+pub(crate) fn spec() -> NodeSpec {
+    NodeSpec::new("tensor.save", 1, "Writes a tensor into a safetensors file")
+        .input(InputSpec::required("tensor", tensor_type(), "a tensor, a latent, text features or times"))
+        .input(
+            InputSpec::default("path", Type::Path, Value::path("out/{graph}_{node}.safetensors"), "where").template(),
+        )
+        .input(InputSpec::default("name", Type::Text, Value::text("tensor"), "the tensor's name in the file"))
+        .output("path", Type::Path, "where it is")
+        .effect()
+        .example(r#""kept": Node(kind: "tensor.save", with: { "tensor": Link("latent"), "path": "out/latent.safetensors" })"#)
+}
+
+impl Node for TensorSave {
+    fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
+        if let Some(path) = inquiry.path("path")
+            && let Err(cause) = inquiry.world.can_write(&path)
+        {
+            let message = format!("cannot write `{}`: {cause}", path.display());
+            return Err(vec![Mistake::at("path", message).code(Code::Unwritable)]);
+        }
+        Ok(Inference::outputs([Fact::of(Type::Path)]))
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
+        let path = call.path("path")?;
+        let tensor = as_tensor(call.value("tensor").unwrap_or(&Value::Bool(false)))?;
+        tensor_file::write(call, &path, call.text("name")?, &tensor)?;
+        call.written(&path);
+        Ok(vec![Value::path(path)])
+    }
+
+    fn is_fresh(&self, outputs: &[Value], world: &dyn World) -> bool {
+        matches!(outputs, [Value::Path(path)] if world.exists(path))
+    }
+}

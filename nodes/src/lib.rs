@@ -1,0 +1,17 @@
+//! The networks as node kinds: models, text, backbones, guidance, schedules, samplers, tensors.
+//!
+//! [`value`] has what flows between them; modalities build on these types. `kind` has one file per node kind.
+
+#![forbid(unsafe_code)]
+
+mod compute;
+mod error;
+mod kind;
+mod network;
+mod tensor_file;
+pub mod value;
+
+pub use compute::{Compute, ComputeError};
+pub use error::{interrupt, mistake, node_error};
+pub use kind::plugin;
+pub use network::Network;

@@ -1,0 +1,64 @@
+//! The convention of latents: two things fit together when they agree on it.
+
+use std::fmt;
+
+use lumina_engine::{Domain, Fact, Type};
+use lumina_models::backbone::NextDitConfig;
+use lumina_models::vae::AutoencoderConfig;
+
+/// What the numbers of a latent mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Space {
+    /// Channels.
+    pub channels: usize,
+    /// Pixels per latent cell, on each side.
+    pub downscale: usize,
+    /// Latent cells per token, on each side.
+    pub patch: usize,
+    /// Model latents are `(latent - shift) * scale`.
+    pub scale: f64,
+    /// See `scale`.
+    pub shift: f64,
+}
+
+impl Space {
+    /// The space of a model made of this backbone and this autoencoder.
+    pub fn new(backbone: &NextDitConfig, autoencoder: &AutoencoderConfig) -> Self {
+        Self {
+            channels: autoencoder.latent_channels,
+            downscale: autoencoder.downscale(),
+            patch: backbone.patch_size,
+            scale: autoencoder.scaling_factor,
+            shift: autoencoder.shift_factor.unwrap_or(0.0),
+        }
+    }
+
+    /// Sides of pictures are multiples of this.
+    pub fn granularity(&self) -> usize {
+        self.downscale * self.patch
+    }
+
+    /// A fact about a value in this space.
+    pub fn fact(&self, ty: Type) -> Fact {
+        Fact::of(ty)
+            .with("space", self.to_string())
+            .with("channels", self.channels)
+            .with("downscale", self.downscale)
+            .with("patch", self.patch)
+    }
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} channels of {} pixels, scale {}", self.channels, self.downscale, self.scale)?;
+        if self.shift != 0.0 { write!(formatter, ", shift {}", self.shift) } else { Ok(()) }
+    }
+}
+
+impl Domain for Space {
+    const NAME: &'static str = "Space";
+
+    fn byte_size(&self) -> u64 {
+        size_of::<Self>() as u64
+    }
+}

@@ -1,0 +1,49 @@
+//! Plain tensors, for looking inside.
+
+use candle_core::Tensor;
+use lumina_engine::{Domain, NodeError, Type, Value};
+
+use super::{Conditioning, Latent, Times, tensor_bytes, type_of};
+
+/// A tensor without a meaning of its own.
+#[derive(Clone, Debug)]
+pub struct TensorValue(pub Tensor);
+
+impl Domain for TensorValue {
+    const NAME: &'static str = "Tensor";
+
+    fn byte_size(&self) -> u64 {
+        tensor_bytes(&self.0)
+    }
+}
+
+/// The socket type of everything that [`as_tensor`] takes.
+pub fn tensor_type() -> Type {
+    Type::OneOf(vec![
+        type_of::<TensorValue>(),
+        type_of::<Latent>(),
+        type_of::<Conditioning>(),
+        type_of::<Times>(),
+    ])
+}
+
+/// The tensor in a tensor, a latent, the features of a conditioning, or times.
+///
+/// # Errors
+/// When the value holds no tensor.
+pub fn as_tensor(value: &Value) -> Result<Tensor, NodeError> {
+    if let Some(tensor) = value.downcast::<TensorValue>() {
+        return Ok(tensor.0.clone());
+    }
+    if let Some(latent) = value.downcast::<Latent>() {
+        return Ok(latent.tensor.clone());
+    }
+    if let Some(conditioning) = value.downcast::<Conditioning>() {
+        return Ok(conditioning.features.features.clone());
+    }
+    if let Some(times) = value.downcast::<Times>() {
+        let times = Tensor::new(times.points.as_slice(), &candle_core::Device::Cpu);
+        return times.map_err(|error| NodeError::failed(error.to_string()));
+    }
+    Err(NodeError::failed(format!("a {} holds no tensor", value.ty())))
+}

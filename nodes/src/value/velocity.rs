@@ -1,0 +1,37 @@
+//! The heart: where a latent moves at a time. Backbones, guidance and patches all look like this to a sampler.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use lumina_engine::Domain;
+use lumina_models::{Interrupt, Result};
+
+use super::Space;
+
+/// A velocity field: a pure function of latent and time.
+pub trait VelocityField: Send + Sync {
+    /// The velocity of a latent at a time from 0 (noise) to 1 (data).
+    ///
+    /// # Shapes
+    /// `[batch, channels, height, width]` to the same.
+    ///
+    /// # Errors
+    /// When the latent does not fit, and when interrupted.
+    fn velocity(&self, latent: &Tensor, time: f64, interrupt: &Interrupt) -> Result<Tensor>;
+
+    /// The latents it moves.
+    fn space(&self) -> &Space;
+}
+
+/// A shared velocity field.
+#[derive(Clone)]
+pub struct VelocityValue(pub Arc<dyn VelocityField>);
+
+impl Domain for VelocityValue {
+    const NAME: &'static str = "Velocity";
+
+    fn byte_size(&self) -> u64 {
+        // The networks behind it are counted where they were loaded.
+        size_of::<Self>() as u64
+    }
+}
