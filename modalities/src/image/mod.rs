@@ -1,0 +1,11 @@
+//! Pictures.
+
+mod kind;
+mod metadata;
+mod pixels;
+mod value;
+
+pub use kind::plugin;
+pub use metadata::{KEYWORD, read_png};
+pub use pixels::{from_rgb, to_rgb};
+pub use value::Image;
