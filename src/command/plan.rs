@@ -1,0 +1,58 @@
+//! `lumina-graph plan`.
+
+use lumina_engine::Action;
+use serde_json::json;
+
+use super::{Context, Loaded};
+use crate::arguments::PlanArguments;
+use crate::exit::Exit;
+use crate::messages::{answer, bytes, diagnostics};
+
+pub(super) fn plan(context: &Context, arguments: &PlanArguments) -> Exit {
+    let Loaded { world, document, mut checked } = match context.load(&arguments.graph) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    diagnostics(&document.source, &checked.diagnostics, context.color, context.quiet);
+    let Some(graph) = checked.graph.take() else { return Exit::of_diagnostics(&checked.diagnostics) };
+    let targets = match context.targets(&graph, &arguments.only) {
+        Ok(targets) => targets,
+        Err(exit) => return exit,
+    };
+    let plan = context.engine.plan(&graph, &world, targets);
+    let rows = plan.steps.iter().map(|step| {
+        let node = &graph.nodes[step.node];
+        let outputs: Vec<String> = node.outputs.iter().map(ToString::to_string).collect();
+        let action = match step.action {
+            Action::Cached(_) => "cached",
+            Action::Run(_) => "run",
+            Action::Fail(_) => "fail",
+        };
+        (node, action, outputs.join(", "))
+    });
+    if arguments.json {
+        let steps: Vec<_> = rows
+            .map(|(node, action, outputs)| {
+                json!({
+                    "node": node.name, "kind": node.kind.spec.kind, "action": action, "outputs": outputs,
+                    "working_bytes": node.working_bytes, "output_bytes": node.output_bytes,
+                })
+            })
+            .collect();
+        let device = graph.provenance.environment;
+        answer(&json!({"device": device, "peak_bytes": plan.peak_bytes, "steps": steps}).to_string());
+        return Exit::Ok;
+    }
+    answer(&format!("{:<16} {:<18} {:<7} {:>10}  outputs", "node", "kind", "action", "memory"));
+    for (node, action, outputs) in rows {
+        let memory = bytes(node.working_bytes.max(node.output_bytes));
+        answer(&format!("{:<16} {:<18} {action:<7} {memory:>10}  {outputs}", node.name, node.kind.spec.kind));
+    }
+    let device = &graph.provenance.environment;
+    answer(&format!(
+        "\n{} nodes on {device}, about {} of memory at most",
+        plan.steps.len(),
+        bytes(plan.peak_bytes)
+    ));
+    Exit::Ok
+}

@@ -1,0 +1,186 @@
+//! The world of a program on this machine: the file system.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
+
+use lumina_engine::{Digest, NotFound, Resources, World};
+
+/// Files on disk, and what plugins share.
+pub struct LocalWorld {
+    search: Vec<PathBuf>,
+    environment: String,
+    resources: Resources,
+    digests: Mutex<HashMap<Stamp, Digest>>,
+}
+
+/// A file's content is taken as unchanged while these stay the same.
+#[derive(PartialEq, Eq, Hash)]
+struct Stamp {
+    path: PathBuf,
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+/// Names a folder in which models are searched too.
+const MODELS_VARIABLE: &str = "LUMINA_GRAPH_MODELS";
+
+impl LocalWorld {
+    /// A world in which the paths of a graph are searched in the current folder, beside the graph file, in the
+    /// folder above it, and in the folder that `LUMINA_GRAPH_MODELS` names.
+    ///
+    /// `environment` names the device and number format for content keys.
+    pub fn new(graph: &Path, environment: String, resources: Resources) -> Self {
+        let mut search = vec![PathBuf::new()];
+        if let Some(folder) = graph.parent() {
+            search.push(folder.to_owned());
+            search.extend(folder.parent().map(Path::to_owned));
+            if folder.parent().is_some_and(|above| above.as_os_str().is_empty()) {
+                search.pop();
+            }
+        }
+        search.extend(std::env::var_os(MODELS_VARIABLE).map(PathBuf::from));
+        Self { search, environment, resources, digests: Mutex::default() }
+    }
+}
+
+impl World for LocalWorld {
+    fn find(&self, path: &Path) -> Result<PathBuf, NotFound> {
+        let mut searched: Vec<PathBuf> = Vec::new();
+        for folder in &self.search {
+            let candidate = folder.join(path);
+            if candidate.exists() {
+                return Ok(candidate);
+            }
+            if !searched.contains(&candidate) {
+                searched.push(candidate);
+            }
+        }
+        Err(NotFound { path: path.to_owned(), searched })
+    }
+
+    fn digest(&self, path: &Path) -> io::Result<Digest> {
+        let metadata = fs::metadata(path)?;
+        let stamp =
+            Stamp { path: path.to_owned(), length: metadata.len(), modified: metadata.modified().ok() };
+        let known = self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(&stamp).copied();
+        if let Some(digest) = known {
+            return Ok(digest);
+        }
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_mmap(path)?;
+        let digest = Digest::from_bytes(hasher.finalize().into());
+        self.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(stamp, digest);
+        Ok(digest)
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let folder = folder_of(path);
+        fs::create_dir_all(folder)?;
+        let mut file = temporary(folder)?;
+        file.write_all(content)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    fn can_write(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "a folder stands there"));
+        }
+        // The folder may not exist yet: the nearest one that does decides.
+        let folder = folder_of(path);
+        let existing = folder.ancestors().find(|folder| folder.exists() || folder.as_os_str().is_empty());
+        let existing = existing.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !existing.is_dir() {
+            let message = format!("`{}` is not a folder", existing.display());
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, message));
+        }
+        temporary(existing).map(drop)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn environment(&self) -> String {
+        self.environment.clone()
+    }
+
+    fn resources(&self) -> &Resources {
+        &self.resources
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file beside its future self, gone again unless it is renamed, with the usual permissions.
+fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".lumina-graph-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn world(graph: &Path) -> LocalWorld {
+        LocalWorld::new(graph, "cpu".into(), Resources::default())
+    }
+
+    #[test]
+    fn paths_are_found_beside_the_graph_and_above_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("graphs")).unwrap();
+        fs::write(folder.path().join("weights"), "x").unwrap();
+        let world = world(&folder.path().join("graphs/a.ron"));
+        assert_eq!(world.find(Path::new("weights")).unwrap(), folder.path().join("weights"));
+        let missing = world.find(Path::new("nothing")).unwrap_err();
+        assert_eq!(missing.searched.len(), 3);
+    }
+
+    #[test]
+    fn writing_makes_folders_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c.txt");
+        let world = world(Path::new("g.ron"));
+        world.can_write(&path).unwrap();
+        assert!(!folder.path().join("a").exists());
+        world.write(&path, b"one").unwrap();
+        world.write(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_or_a_file_in_the_way_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file"), "x").unwrap();
+        let world = world(Path::new("g.ron"));
+        assert!(world.can_write(folder.path()).is_err());
+        assert!(world.can_write(&folder.path().join("file/below.png")).is_err());
+    }
+
+    #[test]
+    fn a_digest_follows_the_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let world = world(Path::new("g.ron"));
+        fs::write(&path, "one").unwrap();
+        let one = world.digest(&path).unwrap();
+        assert_eq!(one, Digest::of(b"one"));
+        fs::write(&path, "longer").unwrap();
+        assert_ne!(world.digest(&path).unwrap(), one);
+    }
+}
