@@ -29,7 +29,7 @@ pub(crate) fn diagnostics(source: &Source, diagnostics: &[Diagnostic], color: Co
     let shown: Vec<Diagnostic> =
         diagnostics.iter().filter(|diagnostic| diagnostic.is_error() || !quiet).cloned().collect();
     if !shown.is_empty() {
-        let _ = write!(std::io::stderr(), "{}", render(source, &shown, use_color(color)));
+        let _ = writeln!(std::io::stderr(), "{}", render(source, &shown, use_color(color)));
     }
 }
 

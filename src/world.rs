@@ -143,9 +143,9 @@ mod tests {
     fn paths_are_found_beside_the_graph_and_above_it() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("graphs")).unwrap();
-        fs::write(folder.path().join("weights"), "x").unwrap();
+        fs::write(folder.path().join("only-here"), "x").unwrap();
         let world = world(&folder.path().join("graphs/a.ron"));
-        assert_eq!(world.find(Path::new("weights")).unwrap(), folder.path().join("weights"));
+        assert_eq!(world.find(Path::new("only-here")).unwrap(), folder.path().join("only-here"));
         let missing = world.find(Path::new("nothing")).unwrap_err();
         assert_eq!(missing.searched.len(), 3);
     }

@@ -22,12 +22,19 @@ pub(super) fn infer(
     for index in 0..drafts.len() {
         let (before, rest) = drafts.split_at_mut(index);
         let draft = &mut rest[0];
-        // A broken node's own facts are unknown, but its neighbours can still be asked: unknown is carried.
-        if draft.broken {
-            continue;
-        }
         let names: Vec<&'static str> = draft.node.kind.spec.inputs.iter().map(|input| input.name).collect();
-        let facts: Vec<Option<Fact>> = draft.node.inputs.iter().map(|input| fact(input, before)).collect();
+        let facts: Vec<Option<Fact>> = draft
+            .node
+            .inputs
+            .iter()
+            .zip(&draft.origins)
+            .zip(&draft.node.kind.spec.inputs)
+            .map(|((input, origin), spec)| match origin.unresolved {
+                // What is unknown is carried: the node can still be asked about its other inputs.
+                true => Some(Fact::of(spec.ty.clone())),
+                false => fact(input, before),
+            })
+            .collect();
         let inquiry = Inquiry { names: &names, facts: &facts, world };
         match draft.node.kind.node.infer(&inquiry) {
             Ok(inference) => {
@@ -93,7 +100,7 @@ impl Place<'_> {
     /// The parameter an input came from, with the place of its default unless it was set from outside.
     fn param(&self, input: &str) -> Option<(String, Option<Span>)> {
         let index = self.draft.node.kind.spec.inputs.iter().position(|spec| spec.name == input)?;
-        let name = self.draft.from_param.get(index)?.clone()?;
+        let name = self.draft.origins.get(index)?.param.clone()?;
         let param = self.params.get(&name)?;
         let default = param.declaration.default.as_ref().map(|default| default.span);
         let span = if param.overridden { None } else { default };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::params::{Params, in_choices, in_range, read_scalar};
 use super::template::{BadPlaceholder, expand};
-use super::{Draft, positions, unknown_override};
+use super::{Draft, Origin, positions, unknown_override};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Document, Expression, NodeDeclaration};
 use crate::fact::Fact;
@@ -60,9 +60,7 @@ impl<'a> Resolver<'a> {
     pub(super) fn finish(mut self, diagnostics: &mut Vec<Diagnostic>) {
         for set in self.overrides.iter().filter(|set| !set.used) {
             let diagnostic = match self.positions.get(set.node) {
-                None => {
-                    unknown_override(set.name, "the graph has no such node", self.positions.keys().copied())
-                }
+                None => unknown_override(set.name, "the graph has no such node", self.names()),
                 Some(position) => {
                     let kind = self.registry.get(&self.document.nodes[*position].kind.value);
                     let inputs = kind.map_or(&[][..], |kind| &kind.spec.inputs);
@@ -76,6 +74,11 @@ impl<'a> Resolver<'a> {
             self.diagnostics.push(diagnostic);
         }
         diagnostics.append(&mut self.diagnostics);
+    }
+
+    /// The names of all nodes in the order of the file.
+    fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.document.nodes.iter().map(|node| node.name.value.as_str())
     }
 
     /// A node with its inputs; `None` when its kind is unknown.
@@ -94,20 +97,20 @@ impl<'a> Resolver<'a> {
             );
             return None;
         };
-        let before = self.diagnostics.len();
         self.report_unknown(declaration, &kind);
-        let resolved: Vec<(Option<Input>, Option<String>)> =
-            kind.spec.inputs.iter().map(|spec| self.input(declaration, &kind, spec)).collect();
-        // An input may be unresolved without a message here: what it refers to is reported where it stands.
-        let broken = self.diagnostics.len() > before || resolved.iter().any(|(input, _)| input.is_none());
-        let (inputs, from_param) =
-            resolved.into_iter().map(|(input, param)| (input.unwrap_or(Input::Absent), param)).unzip();
+        let mut inputs = Vec::with_capacity(kind.spec.inputs.len());
+        let mut origins = Vec::with_capacity(kind.spec.inputs.len());
+        for spec in &kind.spec.inputs {
+            let (input, param) = self.input(declaration, &kind, spec);
+            origins.push(Origin { param, unresolved: input.is_none() });
+            inputs.push(input.unwrap_or(Input::Absent));
+        }
         let outputs = kind.spec.outputs.iter().map(|output| Fact::of(output.ty.clone())).collect();
         let name = declaration.name.value.clone();
         let node =
             GraphNode { name, kind, inputs, outputs, files: Vec::new(), working_bytes: 0, output_bytes: 0 };
         let declaration = self.positions[declaration.name.value.as_str()];
-        Some(Draft { node, declaration, broken, from_param })
+        Some(Draft { node, declaration, origins })
     }
 
     fn report_unknown(&mut self, declaration: &NodeDeclaration, kind: &Kind) {
@@ -147,7 +150,11 @@ impl<'a> Resolver<'a> {
                 (self.expression(expression, spec, &spec.ty, node), from_param)
             }
             (None, Presence::Optional) => (Some(Input::Absent), None),
-            (None, Presence::Default(value)) => (Some(Input::Value(value.clone())), None),
+            (None, Presence::Default(value)) => {
+                // A default with a placeholder that does not exist is a mistake of the node kind: it stays as it is.
+                let expanded = self.expanded(value.clone(), spec, node).unwrap_or_else(|_| value.clone());
+                (Some(Input::Value(expanded)), None)
+            }
             (None, Presence::Required) => {
                 let message = format!("`{}` needs the input `{}`", kind.spec.kind, spec.name);
                 self.diagnostics.push(
@@ -200,8 +207,9 @@ impl<'a> Resolver<'a> {
                     return None;
                 };
                 let Some(value) = &param.value else {
-                    // A wrong default or override is reported where it stands.
-                    if param.declaration.default.is_none() && !param.overridden {
+                    // A wrong type, default or override is reported where it stands.
+                    let has_type = param.declaration.ty != Type::Any;
+                    if has_type && param.declaration.default.is_none() && !param.overridden {
                         self.diagnostics.push(Params::without_value(param, span));
                     }
                     return None;
@@ -301,7 +309,7 @@ impl<'a> Resolver<'a> {
             self.diagnostics.push(
                 Diagnostic::new(Code::UnknownNode, span, format!("no node is called `{source}`"))
                     .label("unknown node")
-                    .maybe_help(suggest(source, self.positions.keys().copied())),
+                    .maybe_help(suggest(source, self.names())),
             );
             return None;
         };

@@ -85,10 +85,17 @@ struct Draft {
     node: GraphNode,
     /// Position in [`Document::nodes`].
     declaration: usize,
-    /// An input could not be resolved, or a node it links to is like that: nothing can be inferred.
-    broken: bool,
-    /// For each input, the name of the parameter it came from.
-    from_param: Vec<Option<String>>,
+    /// For each input, what is known of its origin.
+    origins: Vec<Origin>,
+}
+
+/// Where an input came from.
+#[derive(Clone, Debug, Default)]
+struct Origin {
+    /// The parameter it got its value from.
+    param: Option<String>,
+    /// What it refers to is wrong, which is reported: only its type is known.
+    unresolved: bool,
 }
 
 /// Positions of the nodes of a document by name; of names given twice the parser kept the first.

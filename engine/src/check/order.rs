@@ -11,7 +11,7 @@ use crate::document::Document;
 use crate::graph::{GraphNode, Input};
 
 /// Positions in `drafts` such that every node comes after those it links to, and otherwise in file order.
-/// Nodes in a circle are reported, marked as broken and put last.
+/// Nodes in a circle, and those behind one, are left out; circles are reported.
 pub(super) fn sort(document: &Document, drafts: &[Draft], diagnostics: &mut Vec<Diagnostic>) -> Order {
     // Links hold positions in the document; nodes of unknown kind have no draft.
     let mut draft_of = vec![None; document.nodes.len()];
@@ -42,7 +42,7 @@ pub(super) struct Order {
 }
 
 /// Puts the drafts in order and makes links point into it. A link to a node without a draft, or one in a
-/// circle, breaks the node.
+/// circle, is unresolved.
 pub(super) fn apply(drafts: &mut Vec<Draft>, order: &Order) -> Vec<Draft> {
     let mut position_of = vec![None; drafts.len()];
     for (position, draft) in order.positions.iter().enumerate() {
@@ -51,11 +51,9 @@ pub(super) fn apply(drafts: &mut Vec<Draft>, order: &Order) -> Vec<Draft> {
     let mut taken: Vec<Option<Draft>> = std::mem::take(drafts).into_iter().map(Some).collect();
     let mut sorted: Vec<Draft> = order.positions.iter().filter_map(|index| taken[*index].take()).collect();
     for draft in &mut sorted {
-        let mut whole = true;
-        for input in &mut draft.node.inputs {
-            whole &= relink(input, &|node| position_of[order.draft_of[node]?]);
+        for (input, origin) in draft.node.inputs.iter_mut().zip(&mut draft.origins) {
+            origin.unresolved |= !relink(input, &|node| position_of[order.draft_of[node]?]);
         }
-        draft.broken |= !whole;
     }
     sorted
 }

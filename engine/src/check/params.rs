@@ -14,6 +14,7 @@ use crate::value::Value;
 
 /// The parameters of a graph with their values.
 pub(super) struct Params<'d> {
+    document: &'d Document,
     params: HashMap<&'d str, Param<'d>>,
     used: RefCell<BTreeSet<String>>,
 }
@@ -50,7 +51,7 @@ impl<'d> Params<'d> {
             };
             (declaration.name.value.as_str(), Param { declaration, value, overridden: set.is_some() })
         });
-        Self { params: params.collect(), used: RefCell::default() }
+        Self { document, params: params.collect(), used: RefCell::default() }
     }
 
     /// Looks a parameter up and remembers that it is used.
@@ -63,7 +64,7 @@ impl<'d> Params<'d> {
     pub(super) fn unknown(&self, name: &str, span: Span) -> Diagnostic {
         Diagnostic::new(Code::UnknownParam, span, format!("the graph declares no parameter `{name}`"))
             .label("unknown parameter")
-            .maybe_help(suggest(name, self.params.keys().copied()))
+            .maybe_help(suggest(name, self.document.params.iter().map(|param| param.name.value.as_str())))
     }
 
     pub(super) fn without_value(param: &Param<'_>, span: Span) -> Diagnostic {
@@ -76,12 +77,10 @@ impl<'d> Params<'d> {
 
     pub(super) fn warn_unused(&self, diagnostics: &mut Vec<Diagnostic>) {
         let used = self.used.borrow();
-        let mut unused: Vec<_> = self.params.iter().filter(|(name, _)| !used.contains(**name)).collect();
-        unused.sort_by_key(|(_, param)| param.declaration.name.span);
-        for (name, param) in unused {
-            let span = param.declaration.name.span;
+        let names = self.document.params.iter().map(|param| &param.name);
+        for Spanned { value: name, span } in names.filter(|name| !used.contains(&name.value)) {
             diagnostics.push(
-                Diagnostic::new(Code::UnusedParam, span, format!("no node uses the parameter `{name}`"))
+                Diagnostic::new(Code::UnusedParam, *span, format!("no node uses the parameter `{name}`"))
                     .label("unused"),
             );
         }

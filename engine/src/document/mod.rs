@@ -35,7 +35,7 @@ pub struct ParamDeclaration {
     pub name: Spanned<String>,
     /// The whole `Type(...)`.
     pub span: Span,
-    /// Its type: a scalar.
+    /// Its type: a scalar; [`Type::Any`] when the file names none that exists, which is reported.
     pub ty: Type,
     /// What it is for.
     pub about: String,
@@ -47,6 +47,22 @@ pub struct ParamDeclaration {
     pub max: Option<f64>,
     /// The texts allowed; empty for all.
     pub choices: Vec<String>,
+}
+
+impl ParamDeclaration {
+    /// A parameter of which only name and type are known.
+    fn of(name: Spanned<String>, span: Span, ty: Type) -> Self {
+        Self {
+            name,
+            span,
+            ty,
+            about: String::new(),
+            default: None,
+            min: None,
+            max: None,
+            choices: Vec::new(),
+        }
+    }
 }
 
 /// A node: a kind and what its inputs are given.

@@ -81,7 +81,7 @@ impl Parser {
             .label("unknown type")
             .maybe_help(suggest(type_name, PARAM_TYPES.iter().copied()));
             self.push(diagnostic);
-            return None;
+            return Some(ParamDeclaration::of(name, value.span, Type::Any));
         };
         let ty = match *type_name {
             "Text" => Type::Text,
@@ -92,16 +92,10 @@ impl Parser {
         };
         let fields = self.fields(value, type_name, PARAM_FIELDS).unwrap_or_default();
         let field = |name: &str| fields.iter().find(|(key, _)| key.value == name).map(|(_, value)| *value);
-        let mut declaration = ParamDeclaration {
-            name,
-            span: value.span,
-            ty,
-            about: String::new(),
-            default: field("default").and_then(|value| self.expression(value)),
-            min: field("min").and_then(|value| self.keep(value.float())),
-            max: field("max").and_then(|value| self.keep(value.float())),
-            choices: Vec::new(),
-        };
+        let mut declaration = ParamDeclaration::of(name, value.span, ty);
+        declaration.default = field("default").and_then(|value| self.expression(value));
+        declaration.min = field("min").and_then(|value| self.keep(value.float()));
+        declaration.max = field("max").and_then(|value| self.keep(value.float()));
         if let Some(value) = field("about") {
             declaration.about = self.keep(value.text()).unwrap_or_default();
         }

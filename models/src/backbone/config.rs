@@ -211,17 +211,17 @@ impl NextDitConfig {
             return Err(format!("`{name}` is {size}, which is more than any network has"));
         }
         let heads = self.num_attention_heads;
-        if self.hidden_size % heads != 0 {
+        if !self.hidden_size.is_multiple_of(heads) {
             return Err(format!(
                 "`hidden_size` is {}, expected a multiple of {heads} heads",
                 self.hidden_size
             ));
         }
-        if self.head_dim() % 4 != 0 {
+        if !self.head_dim().is_multiple_of(4) {
             let reason = "expected a multiple of 4 (two axes of channel pairs)";
             return Err(format!("`hidden_size / num_attention_heads` is {}, {reason}", self.head_dim()));
         }
-        if heads % self.key_heads() != 0 {
+        if !heads.is_multiple_of(self.key_heads()) {
             return Err(format!("`num_kv_heads` is {}, expected a divisor of {heads}", self.key_heads()));
         }
         if self.scaling_factor != 1.0 {

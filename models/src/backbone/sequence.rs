@@ -79,7 +79,7 @@ fn repeat_last(table: &Tensor, times: usize) -> Result<Tensor> {
 
 fn grid_of(latent: &Tensor, config: &NextDitConfig) -> Result<(usize, usize)> {
     let patch = config.patch_size;
-    let fits = |side: &usize| *side > 0 && side % patch == 0;
+    let fits = |side: &usize| *side > 0 && side.is_multiple_of(patch);
     match latent.dims() {
         [_, channels, height, width] if *channels == config.in_channels && fits(height) && fits(width) => {
             Ok((height / patch, width / patch))

@@ -34,18 +34,22 @@ impl GroupNorm {
         let (batch, channels, height, width) = input.dims4()?;
         let size = channels / self.groups.max(1) * height * width;
         let wide = input.contiguous()?.to_dtype(DType::F32)?.reshape((batch, self.groups, size))?;
-        let centred = wide.broadcast_sub(&wide.mean_keepdim(2)?)?;
-        let variance = centred.sqr()?.mean_keepdim(2)?;
+        let mean = wide.mean_keepdim(2)?;
+        let variance = wide.broadcast_sub(&mean)?.sqr()?.mean_keepdim(2)?;
         let inverse = (variance + self.eps)?.sqrt()?.recip()?;
-        // One factor per channel: the picture is then multiplied once, not once per group and once per channel.
-        let per_channel =
-            inverse.broadcast_as((batch, self.groups, channels / self.groups.max(1)))?.contiguous()?;
+        // Everything but the picture is folded into one factor and one summand per channel, as torch does it.
+        let spread = |per_group: &Tensor| -> Result<Tensor> {
+            let spread = per_group.broadcast_as((batch, self.groups, channels / self.groups.max(1)))?;
+            Ok(spread.contiguous()?.reshape((batch, channels))?)
+        };
         let weight = self.weight.to_dtype(DType::F32)?.reshape((1, channels))?;
-        let factor = per_channel.reshape((batch, channels))?.broadcast_mul(&weight)?;
-        let output = centred
+        let bias = self.bias.to_dtype(DType::F32)?.reshape((1, channels))?;
+        let factor = spread(&inverse)?.broadcast_mul(&weight)?;
+        let summand = bias.broadcast_sub(&(spread(&mean)? * &factor)?)?;
+        let output = wide
             .reshape((batch, channels, height, width))?
             .broadcast_mul(&factor.reshape((batch, channels, 1, 1))?)?
-            .broadcast_add(&self.bias.to_dtype(DType::F32)?.reshape((1, channels, 1, 1))?)?;
+            .broadcast_add(&summand.reshape((batch, channels, 1, 1))?)?;
         Ok(output.to_dtype(input.dtype())?)
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn normal(seed: u64, count: usize) -> Vec<f32> {
         fill(block);
     }
     // The last sixteen are drawn anew where blocks do not end with the row, over numbers that were finished already.
-    if count % BLOCK != 0
+    if !count.is_multiple_of(BLOCK)
         && let Some(tail) = values.last_chunk_mut::<BLOCK>()
     {
         tail.fill_with(|| engine.uniform());
@@ -60,12 +60,12 @@ fn log(x: f32) -> f32 {
         -1.242_014_1e-1,
         1.424_932_3e-1,
         -1.666_805_8e-1,
-        2.000_071_5e-1,
+        2.000_071_4e-1,
         -2.499_999_4e-1,
-        3.333_333_1e-1,
+        3.333_333e-1,
     ];
     const Q1: f32 = -2.121_944_4e-4;
-    const Q2: f32 = 0.693_359_375;
+    const Q2: f32 = 0.693_359_4;
     let bits = x.max(f32::MIN_POSITIVE).to_bits();
     let mut exponent = (bits >> 23) as f32 - 126.0;
     let mantissa = f32::from_bits((bits & !0x7f80_0000) | 0.5_f32.to_bits());

@@ -101,11 +101,11 @@ impl GemmaConfig {
             );
         }
         let key_heads = stored.num_key_value_heads.unwrap_or(heads);
-        if key_heads == 0 || heads % key_heads != 0 {
+        if key_heads == 0 || !heads.is_multiple_of(key_heads) {
             return Err(format!("`num_key_value_heads` is {key_heads}, expected a divisor of {heads}"));
         }
         let head_dim = stored.head_dim.unwrap_or(stored.hidden_size / heads);
-        if head_dim == 0 || head_dim % 2 != 0 {
+        if head_dim == 0 || !head_dim.is_multiple_of(2) {
             return Err(format!("`head_dim` is {head_dim}, expected an even number"));
         }
         Ok(Self {

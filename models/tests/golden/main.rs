@@ -1,7 +1,11 @@
 //! Comparison with what the reference implementations compute; `tests/golden/README.md` says where the data is from.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
+#![expect(clippy::print_stdout, reason = "a comparison shows how close it was")]
+
 mod autoencoder;
 mod common;
+mod faults;
 mod formula;
 mod gemma;
 mod next_dit;

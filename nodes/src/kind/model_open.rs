@@ -1,13 +1,12 @@
 //! `model.open`: a whole model from its folder.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, NotFound, Type,
     Value, World,
 };
-use lumina_models::PipelineFolder;
+use lumina_models::{ModelError, PipelineFolder};
 
 use crate::value::{BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, type_of};
 use crate::{Compute, interrupt, mistake, node_error};
@@ -36,17 +35,23 @@ pub(crate) fn spec() -> NodeSpec {
 impl Node for ModelOpen {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let Some(path) = inquiry.path("path") else { return Ok(Inference::outputs(unknown())) };
-        let found = find(&path, inquiry.world).map_err(|missing| vec![not_found(&missing)])?;
+        let found = inquiry.world.find(&path).map_err(|missing| vec![not_found(&missing)])?;
+        if found.is_file() {
+            let message = format!("`{}` is a file, expected a model folder", path.display());
+            return Err(vec![Mistake::at("path", message).code(Code::BadFile).label("a file")]);
+        }
         let report = PipelineFolder::verify(&found);
         if !report.is_loadable() {
-            return Err(report.errors.iter().map(|error| mistake("path", error)).collect());
+            return Err(mistakes(&report.errors));
         }
         let folder = PipelineFolder::open(&found).map_err(|error| vec![mistake("path", &error)])?;
         Ok(facts(&folder, inquiry.world))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
-        let path = find(&call.path("path")?, call.world)
+        let path = call
+            .world
+            .find(&call.path("path")?)
             .map_err(|missing| NodeError::file(not_found(&missing).message))?;
         let folder = PipelineFolder::open(&path).map_err(node_error)?;
         let Compute { device, dtype, .. } = Compute::of(call.world);
@@ -83,6 +88,22 @@ impl Node for ModelOpen {
     }
 }
 
+/// Mistakes of a folder. A wrong config gives one for each tensor: of many the first few tell enough.
+fn mistakes(errors: &[ModelError]) -> Vec<Mistake> {
+    const SHOWN: usize = 3;
+    let is_shape = |error: &&ModelError| matches!(error, ModelError::Shape { .. });
+    let more = errors.iter().filter(is_shape).count().saturating_sub(SHOWN);
+    let shapes = errors.iter().filter(is_shape).take(SHOWN);
+    let others = errors.iter().filter(|error| !is_shape(error));
+    let mut mistakes: Vec<Mistake> = others.chain(shapes).map(|error| mistake("path", error)).collect();
+    if let Some(last) = mistakes.last_mut()
+        && more > 0
+    {
+        last.help.push(format!("{more} more tensors have other shapes than the config says"));
+    }
+    mistakes
+}
+
 fn facts(folder: &PipelineFolder, world: &dyn World) -> Inference {
     let space = Space::new(&folder.backbone, &folder.autoencoder);
     let text = folder.text_encoder.hidden_size;
@@ -109,11 +130,6 @@ fn unknown() -> [Fact; 5] {
         Fact::of(type_of::<DecoderValue>()),
         Fact::of(type_of::<Space>()),
     ]
-}
-
-/// The folder that a path means.
-fn find(path: &Path, world: &dyn World) -> Result<PathBuf, NotFound> {
-    world.find(path)
 }
 
 fn not_found(missing: &NotFound) -> Mistake {

@@ -1,0 +1,230 @@
+//! The program from outside: output, exit codes, files.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use lumina_graph::engine::{Outcome, RunOptions};
+use serde_json::Value;
+use support::{checked, engine, golden_pipeline, program, root, run, stderr, stdout, world};
+
+/// The graph of the README with the small random pipeline in place of the trained one.
+fn arguments<'a>(command: &'a str, model: &'a str, more: &[&'a str]) -> Vec<String> {
+    let graph = root().join("graphs/t2i.ron").display().to_string();
+    let mut all = vec![command.to_owned(), graph, "--set".to_owned(), format!("model={model}")];
+    all.extend(more.iter().map(|&argument| argument.to_owned()));
+    all
+}
+
+fn t2i(folder: &Path, command: &str, more: &[&str]) -> std::process::Output {
+    let model = golden_pipeline().display().to_string();
+    let arguments = arguments(command, &model, more);
+    run(folder, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn help_texts_are_as_reviewed() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, arguments) in
+        [("help", &["--help"][..]), ("run", &["run", "--help"]), ("inspect", &["inspect", "--help"])]
+    {
+        let output = run(folder.path(), arguments);
+        assert!(output.status.success());
+        insta::assert_snapshot!(name, stdout(&output));
+    }
+}
+
+#[test]
+fn the_same_run_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("out/t2i_3.png");
+    let output = t2i(folder.path(), "run", &["--seed", "3", "--set", "steps=2"]);
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), "out/t2i_3.png\n"));
+    let first = fs::read(&picture).unwrap();
+    fs::remove_file(&picture).unwrap();
+    t2i(folder.path(), "run", &["--seed", "3", "--set", "steps=2"]);
+    assert_eq!(fs::read(&picture).unwrap(), first);
+    t2i(folder.path(), "run", &["--seed", "3", "--set", "steps=2", "--set", "prompt=a blue owl"]);
+    assert_ne!(fs::read(&picture).unwrap(), first);
+}
+
+#[test]
+fn a_picture_carries_the_graph_that_makes_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let set =
+        ["--seed", "5", "--set", "steps=2", "--set", "prompt=a \"red\" fox", "--set", "guided.scale=2.5"];
+    assert!(t2i(folder.path(), "run", &set).status.success());
+    let original = image::open(folder.path().join("out/t2i_5.png")).unwrap();
+
+    let told = stdout(&run(folder.path(), &["inspect", "out/t2i_5.png"]));
+    assert!(told.contains("prompt: a \"red\" fox") && told.contains("guided.scale: 2.5"), "{told}");
+    assert!(told.contains("diffusion_pytorch_model.safetensors: "), "{told}");
+
+    let graph = run(folder.path(), &["inspect", "out/t2i_5.png", "--graph"]);
+    fs::write(folder.path().join("again.ron"), &graph.stdout).unwrap();
+    let again = run(folder.path(), &["run", "again.ron"]);
+    assert_eq!(stdout(&again), "out/again_5.png\n", "{}", stderr(&again));
+    assert_eq!(image::open(folder.path().join("out/again_5.png")).unwrap(), original);
+
+    assert!(t2i(folder.path(), "run", &["--no-metadata", "--set", "steps=1"]).status.success());
+    let nothing = run(folder.path(), &["inspect", "out/t2i_0.png"]);
+    assert_eq!(nothing.status.code(), Some(4));
+    assert!(stderr(&nothing).contains("carries no graph"));
+}
+
+#[test]
+fn json_is_one_event_a_line_and_one_final_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = t2i(folder.path(), "run", &["--json", "--set", "steps=2"]);
+    let lines: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["event"], "run_started");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["event"] == "node_progress" && line["node"] == "latent" && line["total"] == 2)
+    );
+    let done = lines.last().unwrap();
+    assert_eq!(
+        (&done["event"], &done["ok"], &done["outputs"]["saved"]),
+        (&"done".into(), &true.into(), &"out/t2i_0.png".into())
+    );
+    assert_eq!(done["ran"].as_array().unwrap().len(), 8);
+}
+
+#[test]
+fn plan_shows_what_would_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = t2i(folder.path(), "plan", &["--json"]);
+    let plan: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(plan["steps"].as_array().unwrap().len(), 8);
+    assert_eq!(plan["steps"][0]["node"], "model");
+    assert!(plan["peak_bytes"].as_u64().unwrap() > 1_000_000);
+    assert!(!folder.path().join("out").exists());
+    let one = t2i(folder.path(), "plan", &["--json", "--only", "times"]);
+    let plan: Value = serde_json::from_str(&stdout(&one)).unwrap();
+    assert_eq!(plan["steps"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn exit_codes_are_those_of_the_documentation() {
+    let folder = tempfile::tempdir().unwrap();
+    let code = |arguments: &[&str]| run(folder.path(), arguments).status.code();
+    fs::write(folder.path().join("latin1.ron"), b"Graph(about: \"\xe9\")").unwrap();
+    fs::write(folder.path().join("picture.png"), "no picture").unwrap();
+    assert_eq!(code(&["run", "nothing.ron"]), Some(4));
+    assert_eq!(code(&["run", "latin1.ron"]), Some(4));
+    assert_eq!(code(&["run", "."]), Some(4));
+    assert_eq!(code(&["inspect", "nothing.png"]), Some(4));
+    assert_eq!(code(&["inspect", "picture.png"]), Some(4));
+    assert_eq!(code(&["inspect", "latin1.ron"]), Some(4));
+    assert_eq!(code(&["frobnicate"]), Some(2));
+    assert_eq!(code(&["nodes", "show", "sampler.od"]), Some(2));
+    for wrong in [
+        ["--device", "tpu"],
+        ["--device", "cuda:0"],
+        ["--dtype", "int4"],
+        ["--only", "nothing"],
+        ["--set", "nonsense"],
+    ] {
+        assert_eq!(t2i(folder.path(), "run", &wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    assert_eq!(t2i(folder.path(), "run", &["--params", "nothing.ron"]).status.code(), Some(2));
+    assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn a_run_of_which_a_part_fails_says_so_and_keeps_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = r#"Graph(format: 1, nodes: {
+        "good": Node(kind: "schedule.flow"),
+        "kept": Node(kind: "tensor.save", with: { "tensor": Link("good") }),
+        "other": Node(kind: "schedule.flow", with: { "shift": 2 }),
+        "apart": Node(kind: "tensor.compare", with: { "a": Link("good"), "b": Link("other"), "tolerance": 0 }),
+    })"#;
+    fs::write(folder.path().join("g.ron"), graph).unwrap();
+    let output = run(folder.path(), &["run", "g.ron"]);
+    assert_eq!(output.status.code(), Some(6));
+    assert_eq!(stdout(&output), "out/g_kept.safetensors\n");
+    assert!(stderr(&output).contains("error: node `apart`: the largest difference is"));
+    assert_eq!(run(folder.path(), &["run", "g.ron", "--only", "apart"]).status.code(), Some(1));
+    assert_eq!(run(folder.path(), &["run", "g.ron", "--only", "kept"]).status.code(), Some(0));
+}
+
+#[test]
+fn parameters_come_from_a_file_and_the_command_line_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("p.ron"), r#"{ "seed": 7, "steps": 1, "prompt": "an owl" }"#).unwrap();
+    let output = t2i(folder.path(), "run", &["--params", "p.ron"]);
+    assert_eq!(stdout(&output), "out/t2i_7.png\n", "{}", stderr(&output));
+    let output = t2i(folder.path(), "run", &["--params", "p.ron", "--seed", "8"]);
+    assert_eq!(stdout(&output), "out/t2i_8.png\n");
+}
+
+#[test]
+fn ctrl_c_stops_after_a_step_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = golden_pipeline().display().to_string();
+    let arguments = arguments("run", &model, &["--json", "--set", "steps=1000"]);
+    let mut child = program(folder.path(), &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut steps_before = 0;
+    for line in lines.by_ref() {
+        if line.unwrap().contains("\"node_progress\",\"node\":\"latent\"") {
+            steps_before += 1;
+            if steps_before == 3 {
+                break;
+            }
+        }
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let done: Value = serde_json::from_str(rest.last().unwrap()).unwrap();
+    assert_eq!((&done["interrupted"], &done["exit_code"]), (&true.into(), &130.into()));
+    let steps_after = rest.iter().filter(|line| line.contains("node_progress")).count();
+    assert!(steps_after < 900, "{steps_after} steps after the signal");
+    assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn a_second_identical_run_in_one_process_executes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (engine, world) = (engine(), world());
+    let text = fs::read_to_string(root().join("graphs/t2i.ron"))
+        .unwrap()
+        .replace("weights/lumina-next-tiny", &golden_pipeline().display().to_string())
+        .replace("out/{graph}", &folder.path().join("{graph}").display().to_string());
+    let graph = checked(&engine, &world, &text);
+    let first = engine.run(&graph, &world, RunOptions::default());
+    assert_eq!(first.with(|outcome| *outcome == Outcome::Ran).len(), 8);
+    let second = engine.run(&graph, &world, RunOptions::default());
+    assert_eq!(second.with(|outcome| *outcome == Outcome::Ran), [""; 0]);
+}
+
+#[test]
+fn every_node_kind_is_documented() {
+    let engine = engine();
+    for kind in engine.registry().kinds() {
+        let spec = &kind.spec;
+        assert!(!spec.summary().is_empty() && !spec.summary().ends_with('.'), "{}", spec.kind);
+        assert!(spec.example.contains(spec.kind), "{} has no example", spec.kind);
+        assert!(spec.inputs.iter().all(|input| !input.doc.is_empty()), "{}", spec.kind);
+        assert!(spec.outputs.iter().all(|output| !output.doc.is_empty()), "{}", spec.kind);
+    }
+}
+
+#[test]
+fn every_error_code_is_documented() {
+    let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    for code in lumina_graph::engine::Code::ALL {
+        let heading = format!("## {}: {}", code.text(), code.title());
+        assert!(page.contains(&heading), "docs/errors.md lacks `{heading}`");
+    }
+}

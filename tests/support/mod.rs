@@ -1,0 +1,67 @@
+//! What several test programs need.
+
+#![allow(dead_code, reason = "every test program uses its own part")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use lumina_graph::engine::{Engine, Graph, Overrides, Registry, Resources, Source, render};
+use lumina_graph::nodes::Compute;
+use lumina_graph::{CorePlugins, LocalWorld};
+
+/// The folder of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The small pipeline with random weights that diffusers' numbers were made with.
+pub(crate) fn golden_pipeline() -> PathBuf {
+    root().join("tests/golden/lumina_next_pipeline")
+}
+
+/// The program, about to run in a folder.
+pub(crate) fn program(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lumina-graph"));
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("LUMINA_GRAPH_MODELS")
+        .env_remove("RUST_BACKTRACE");
+    command
+}
+
+/// Runs the program in a folder.
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Output {
+    program(folder, arguments).output().unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// An engine with all built-in node kinds.
+pub(crate) fn engine() -> Engine {
+    let mut registry = Registry::new();
+    registry.plugin(CorePlugins);
+    Engine::new(registry)
+}
+
+/// This machine, on the CPU in f32.
+pub(crate) fn world() -> LocalWorld {
+    let mut resources = Resources::default();
+    let compute = Compute::open("cpu", "f32").unwrap();
+    let environment = compute.to_string();
+    resources.insert(compute);
+    LocalWorld::new(&root().join("graphs/test.ron"), environment, resources)
+}
+
+/// A graph that has to be right.
+pub(crate) fn checked(engine: &Engine, world: &LocalWorld, text: &str) -> Graph {
+    let source = Source::new("test.ron", text);
+    let (document, checked) = engine.check(source, world, &Overrides::default());
+    checked.graph.unwrap_or_else(|| panic!("{}", render(&document.source, &checked.diagnostics, false)))
+}
