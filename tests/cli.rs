@@ -1,5 +1,7 @@
 //! The program from outside: output, exit codes, files.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod support;
 
 use std::fs;

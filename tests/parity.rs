@@ -3,6 +3,8 @@
 //! Every case becomes a graph whose `tensor.compare` nodes hold each latent, the decoded picture and single
 //! velocities against the recorded ones, within the tolerance of the case.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says what it measured")]
+
 mod support;
 
 use std::fmt::Write;

@@ -3,6 +3,8 @@
 //! A missing `.stderr` is written; `UPDATE=1 cargo test --test ui` writes them all. The first line of a graph may
 //! be `// args: ...`. Every graph is given to `check` and to `run`: both must say the same and write nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -119,6 +121,7 @@ fn program(command: &str, graph: &Path, models: &Path) -> Output {
         .arg(graph.strip_prefix(root).unwrap())
         .args(arguments.split_whitespace())
         .env("LUMINA_GRAPH_MODELS", models)
+        .env("HF_HUB_CACHE", models.join("hub"))
         .env_remove("RUST_BACKTRACE")
         .current_dir(root)
         .output()

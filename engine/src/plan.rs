@@ -152,7 +152,9 @@ fn write_input(builder: &mut KeyBuilder, input: &Input, keys: &Keys) -> bool {
         },
         Input::List(items) => {
             builder.part(b"items").part(&(items.len() as u64).to_le_bytes());
-            items.iter().fold(true, |whole, item| write_input(builder, item, keys) && whole)
+            // Every item is written, also behind one without a key.
+            let whole: Vec<bool> = items.iter().map(|item| write_input(builder, item, keys)).collect();
+            whole.into_iter().all(|whole| whole)
         }
     }
 }

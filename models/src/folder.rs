@@ -162,7 +162,7 @@ impl PipelineFolder {
         NextDit::load(&self.backbone_weights, &self.backbone, dtype, device, interrupt)
     }
 
-    /// Loads the autoencoder.
+    /// Loads the autoencoder, in `dtype` where [`AutoencoderKl::compute_type`] allows it.
     ///
     /// # Errors
     /// As [`AutoencoderKl::load`].

@@ -6,6 +6,7 @@
 
 mod compute;
 mod error;
+mod hub;
 mod kind;
 mod network;
 mod tensor_file;

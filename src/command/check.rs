@@ -9,7 +9,7 @@ use crate::json;
 use crate::messages::{answer, diagnostics, say};
 
 pub(super) fn check(context: &Context, arguments: &CheckArguments) -> Exit {
-    let Loaded { document, checked, .. } = match context.load(&arguments.graph) {
+    let Loaded { document, checked, .. } = match context.load(&arguments.graph, false) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };

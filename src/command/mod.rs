@@ -49,8 +49,8 @@ struct Loaded {
 }
 
 impl Context {
-    /// Reads and checks a graph; prints why it cannot even be read.
-    fn load(&self, arguments: &GraphArguments) -> Result<Loaded, Exit> {
+    /// Reads and checks a graph; prints why it cannot even be read. `download` lets models be fetched.
+    fn load(&self, arguments: &GraphArguments, download: bool) -> Result<Loaded, Exit> {
         let text = std::fs::read_to_string(&arguments.graph).map_err(|cause| {
             let help = match cause.kind() {
                 std::io::ErrorKind::InvalidData => Some("a graph is a UTF-8 text"),
@@ -66,7 +66,7 @@ impl Context {
         let environment = compute.to_string();
         let mut resources = Resources::default();
         resources.insert(compute);
-        resources.insert(lumina_nodes::Network { offline: arguments.device.offline });
+        resources.insert(lumina_nodes::Network { offline: arguments.device.offline, download });
         let world = LocalWorld::new(&arguments.graph, environment, resources);
         let overrides = Overrides { values: values(arguments)? };
         let source = Source::new(arguments.graph.clone(), text);

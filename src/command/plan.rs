@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::messages::{answer, bytes, diagnostics};
 
 pub(super) fn plan(context: &Context, arguments: &PlanArguments) -> Exit {
-    let Loaded { world, document, mut checked } = match context.load(&arguments.graph) {
+    let Loaded { world, document, mut checked } = match context.load(&arguments.graph, false) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };

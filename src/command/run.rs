@@ -13,7 +13,7 @@ use crate::messages::{answer, diagnostics, error, say};
 use crate::progress::Progress;
 
 pub(super) fn run(context: &Context, arguments: &RunArguments) -> Exit {
-    let Loaded { world, document, mut checked } = match context.load(&arguments.graph) {
+    let Loaded { world, document, mut checked } = match context.load(&arguments.graph, true) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };

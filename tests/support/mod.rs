@@ -1,5 +1,6 @@
 //! What several test programs need.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "every test program uses its own part")]
 
 use std::path::{Path, PathBuf};

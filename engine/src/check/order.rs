@@ -71,7 +71,10 @@ fn relink(input: &mut Input, position: &dyn Fn(usize) -> Option<usize>) -> bool 
                 false
             }
         },
-        Input::List(items) => items.iter_mut().fold(true, |whole, item| relink(item, position) && whole),
+        Input::List(items) => {
+            let whole: Vec<bool> = items.iter_mut().map(|item| relink(item, position)).collect();
+            whole.into_iter().all(|whole| whole)
+        }
     }
 }
 

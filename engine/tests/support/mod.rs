@@ -1,5 +1,6 @@
 //! A world without files and a few node kinds on numbers, for tests of the engine alone.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "every test file uses its own part")]
 
 use std::collections::HashMap;

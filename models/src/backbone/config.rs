@@ -206,9 +206,24 @@ impl NextDitConfig {
         if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
             return Err(format!("`{name}` is 0"));
         }
-        // Far above any real network: keeps products of a damaged config from overflowing.
-        if let Some((name, size)) = sizes.iter().find(|(_, size)| *size > 1 << 20) {
+        // Far above any real network: keeps a damaged config from overflowing products and from endless layers.
+        let most = |name: &str| match name {
+            "patch_size" | "num_layers" => 1 << 10,
+            "in_channels" | "num_attention_heads" => 1 << 12,
+            _ => 1 << 20,
+        };
+        if let Some((name, size)) = sizes.iter().find(|(name, size)| *size > most(name)) {
             return Err(format!("`{name}` is {size}, which is more than any network has"));
+        }
+        let factor = self.ffn_dim_multiplier.unwrap_or(1.0);
+        if !(factor > 0.0 && factor <= 1024.0) {
+            return Err(format!("`ffn_dim_multiplier` is {factor}, expected a positive number"));
+        }
+        if !(1..=1 << 24).contains(&self.feed_forward_dim()) {
+            return Err(format!("the width of the feed-forward layers is {}", self.feed_forward_dim()));
+        }
+        if !(0.0..1.0).contains(&self.norm_eps) {
+            return Err(format!("`norm_eps` is {}, expected a small positive number", self.norm_eps));
         }
         let heads = self.num_attention_heads;
         if !self.hidden_size.is_multiple_of(heads) {

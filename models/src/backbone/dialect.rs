@@ -46,7 +46,7 @@ impl Dialect {
         let rows = |key: Option<String>| key.and_then(|key| checkpoint.get(&key)?.shape.first().copied());
         // Found by its shape, as the names are nearly the same.
         if let Some((modulation, size)) = rows(modulation).zip(rows(query))
-            && modulation == 6 * size
+            && size.checked_mul(6) == Some(modulation)
         {
             return refuse(
                 "this is the first upload of Lumina-Next-T2I (2.1B parameters, before 2024-05-31): another network, \

@@ -9,13 +9,17 @@ use serde::Deserialize;
 
 use crate::{ModelError, Result};
 
+/// More steps than anyone has time for.
+const MAX_STEPS: usize = 1 << 20;
+
 /// `points` times from 0 to 1 at equal distances: `points - 1` steps.
 ///
 /// # Errors
 /// [`ModelError::Input`] for less than two points.
 pub fn uniform(points: usize) -> Result<Vec<f64>> {
-    if points < 2 {
-        return Err(ModelError::input("the number of grid points", "at least 2", points.to_string()));
+    if !(2..=MAX_STEPS).contains(&points) {
+        let expected = format!("2 to {MAX_STEPS}");
+        return Err(ModelError::input("the number of grid points", expected, points.to_string()));
     }
     let last = (points - 1) as f64;
     Ok((0..points).map(|index| index as f64 / last).collect())
@@ -106,8 +110,9 @@ impl FlowMatchConfig {
     }
 
     fn check(&self) -> std::result::Result<(), String> {
-        if !self.shift.is_finite() || self.shift <= 0.0 {
-            return Err(format!("`shift` is {}, expected a positive number", self.shift));
+        // Beyond these bounds the formulas lose all digits in f32.
+        if !(1e-4..=1e4).contains(&self.shift) {
+            return Err(format!("`shift` is {}, expected 0.0001 to 10000", self.shift));
         }
         if self.num_train_timesteps == 0 {
             return Err("`num_train_timesteps` is 0".to_owned());
@@ -152,8 +157,8 @@ pub fn flow_match_euler(
     config
         .check()
         .map_err(|reason| ModelError::input("the scheduler config", "supported settings", reason))?;
-    if steps == 0 {
-        return Err(ModelError::input("the number of steps", "at least 1", "0"));
+    if !(1..=MAX_STEPS).contains(&steps) {
+        return Err(ModelError::input("the number of steps", format!("1 to {MAX_STEPS}"), steps.to_string()));
     }
     let shift = |sigma: f64| config.shift * sigma / (1.0 + (config.shift - 1.0) * sigma);
     let train = config.num_train_timesteps as f64;

@@ -47,8 +47,7 @@ impl Conv2d {
     /// As [`Weights::tensor`].
     pub fn load(weights: &Weights, shape: Conv2dShape) -> Result<Self> {
         let weight = weights.tensor("weight", &[shape.outputs, shape.inputs, shape.kernel, shape.kernel])?;
-        let bias = weights.tensor("bias", &[shape.outputs])?;
-        Ok(Self { weight, bias: bias.reshape((1, shape.outputs, 1, 1))?, shape })
+        Ok(Self { weight, bias: weights.tensor("bias", &[shape.outputs])?, shape })
     }
 
     /// # Shapes
@@ -59,6 +58,6 @@ impl Conv2d {
     /// [`crate::ModelError::Candle`] when the channels do not fit.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let output = input.contiguous()?.conv2d(&self.weight, self.shape.padding, self.shape.stride, 1, 1)?;
-        Ok(output.broadcast_add(&self.bias)?)
+        Ok(output.broadcast_add(&self.bias.reshape((1, self.shape.outputs, 1, 1))?)?)
     }
 }

@@ -11,6 +11,8 @@ use crate::weights::Weights;
 #[derive(Clone, Debug)]
 pub struct RmsNorm {
     weight: Tensor,
+    /// What is added to the weight.
+    offset: f64,
     eps: f64,
 }
 
@@ -20,7 +22,7 @@ impl RmsNorm {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn load(weights: &Weights, size: usize, eps: f64) -> Result<Self> {
-        Ok(Self { weight: weights.tensor("weight", &[size])?, eps })
+        Ok(Self { weight: weights.tensor("weight", &[size])?, offset: 0.0, eps })
     }
 
     /// Reads `weight` in Gemma's form, which stores the distance from one.
@@ -28,9 +30,7 @@ impl RmsNorm {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn load_offset(weights: &Weights, size: usize, eps: f64) -> Result<Self> {
-        // In f32: bf16 has too few bits to hold both 1 and a small distance from it.
-        let weight = (weights.tensor("weight", &[size])?.to_dtype(DType::F32)? + 1.0)?;
-        Ok(Self { weight, eps })
+        Ok(Self { offset: 1.0, ..Self::load(weights, size, eps)? })
     }
 
     /// # Shapes
@@ -40,7 +40,8 @@ impl RmsNorm {
     /// [`crate::ModelError::Candle`] when the last dimension is not `size`.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let wide = input.contiguous()?.to_dtype(DType::F32)?;
-        let weight = self.weight.to_dtype(DType::F32)?;
+        // Added in f32: bf16 has too few bits to hold both 1 and a small distance from it.
+        let weight = (self.weight.to_dtype(DType::F32)? + self.offset)?;
         let normed = candle_nn::ops::rms_norm(&wide, &weight, self.eps as f32)?;
         Ok(normed.to_dtype(input.dtype())?)
     }

@@ -5,7 +5,7 @@ mod torch_cpu;
 
 use candle_core::{Device, Tensor};
 
-use crate::Result;
+use crate::{ModelError, Result};
 
 /// Which stream of numbers a seed means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,8 +29,12 @@ impl Generator {
     /// A tensor of standard normal numbers in f32.
     ///
     /// # Errors
-    /// [`crate::ModelError::Candle`] when memory runs out.
+    /// [`ModelError::Input`] for a shape of more than 2^32 numbers.
     pub fn normal(self, seed: u64, shape: &[usize], device: &Device) -> Result<Tensor> {
-        Ok(Tensor::from_vec(self.normal_values(seed, shape.iter().product()), shape, device)?)
+        let count = shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
+        let count = count.filter(|&count| count as u64 <= 1 << 32).ok_or_else(|| {
+            ModelError::input("the shape of the noise", "at most 2^32 numbers", format!("{shape:?}"))
+        })?;
+        Ok(Tensor::from_vec(self.normal_values(seed, count), shape, device)?)
     }
 }

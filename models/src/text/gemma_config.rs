@@ -95,18 +95,33 @@ impl GemmaConfig {
             Some(other) => return Err(format!("`hidden_act` is `{other}`, expected `gelu_pytorch_tanh`")),
         };
         let heads = stored.num_attention_heads;
-        if heads == 0 || stored.num_hidden_layers == 0 || stored.hidden_size == 0 {
-            return Err(
-                "`num_attention_heads`, `num_hidden_layers` and `hidden_size` must not be 0".to_owned()
-            );
+        // Far above any real network: keeps a damaged config from overflowing products and from endless layers.
+        for (name, size, most) in [
+            ("vocab_size", stored.vocab_size, 1 << 24),
+            ("hidden_size", stored.hidden_size, 1 << 20),
+            ("intermediate_size", stored.intermediate_size, 1 << 24),
+            ("num_hidden_layers", stored.num_hidden_layers, 1 << 10),
+            ("num_attention_heads", heads, 1 << 12),
+        ] {
+            if !(1..=most).contains(&size) {
+                return Err(format!("`{name}` is {size}, expected 1 to {most}"));
+            }
         }
         let key_heads = stored.num_key_value_heads.unwrap_or(heads);
         if key_heads == 0 || !heads.is_multiple_of(key_heads) {
             return Err(format!("`num_key_value_heads` is {key_heads}, expected a divisor of {heads}"));
         }
         let head_dim = stored.head_dim.unwrap_or(stored.hidden_size / heads);
-        if head_dim == 0 || !head_dim.is_multiple_of(2) {
+        if head_dim == 0 || head_dim > 1 << 16 || !head_dim.is_multiple_of(2) {
             return Err(format!("`head_dim` is {head_dim}, expected an even number"));
+        }
+        let rms_norm_eps = stored.rms_norm_eps.unwrap_or(1e-6);
+        if !(0.0..1.0).contains(&rms_norm_eps) {
+            return Err(format!("`rms_norm_eps` is {rms_norm_eps}, expected a small positive number"));
+        }
+        let rope_theta = rope.and_then(|rope| rope.rope_theta).or(stored.rope_theta).unwrap_or(10_000.0);
+        if !(1.0..1e30).contains(&rope_theta) {
+            return Err(format!("`rope_theta` is {rope_theta}, expected a number of at least 1"));
         }
         Ok(Self {
             vocab_size: stored.vocab_size,
@@ -116,8 +131,8 @@ impl GemmaConfig {
             num_attention_heads: heads,
             num_key_value_heads: key_heads,
             head_dim,
-            rms_norm_eps: stored.rms_norm_eps.unwrap_or(1e-6),
-            rope_theta: rope.and_then(|rope| rope.rope_theta).or(stored.rope_theta).unwrap_or(10_000.0),
+            rms_norm_eps,
+            rope_theta,
             activation,
         })
     }

@@ -141,13 +141,14 @@ impl Tokenizer {
 
     /// The largest token number plus one.
     pub fn vocabulary_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        let largest = self.inner.get_vocab(true).into_values().max();
+        largest.map_or(0, |largest| largest as usize + 1)
     }
 
     /// Encodes prompts as they are; `<bos>` goes in front, no `<eos>` behind.
     ///
     /// # Errors
-    /// [`ModelError::Tokenizer`] when the tokenizer fails, [`ModelError::Input`] for a padding of zero.
+    /// [`ModelError::Tokenizer`] when the tokenizer fails, [`ModelError::Input`] for a padding of zero or beyond reason.
     pub fn encode_batch(&self, prompts: &[String], padding: Padding) -> Result<TokenBatch> {
         let limit = match padding {
             Padding::LongestMultipleOf(_) => MAX_TOKENS,
@@ -156,8 +157,8 @@ impl Tokenizer {
         let rows = prompts.iter().map(|prompt| self.encode(prompt, limit)).collect::<Result<Vec<_>>>()?;
         let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
         let length = match padding {
-            Padding::LongestMultipleOf(0) | Padding::Exactly(0) => {
-                return Err(ModelError::input("the padding", "at least 1", "0"));
+            Padding::LongestMultipleOf(size) | Padding::Exactly(size) if !(1..=1 << 16).contains(&size) => {
+                return Err(ModelError::input("the padding", "1 to 65536", size.to_string()));
             }
             Padding::LongestMultipleOf(multiple) => longest.next_multiple_of(multiple),
             Padding::Exactly(length) => length,

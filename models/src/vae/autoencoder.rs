@@ -22,11 +22,13 @@ pub struct AutoencoderKl {
 }
 
 impl AutoencoderKl {
-    /// Loads from weights under the current names of diffusers (see [`AutoencoderKl::key_map`] for the older ones).
+    /// Loads from weights under the current names of diffusers (see [`AutoencoderKl::key_map`] for the older ones), in
+    /// the number format that [`AutoencoderKl::compute_type`] gives for that of `weights`.
     ///
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn load(weights: &Weights, config: &AutoencoderConfig) -> Result<Self> {
+        let weights = &weights.with_dtype(Self::compute_type(weights.dtype(), weights.device()));
         let latent = config.latent_channels;
         let quant = config
             .use_quant_conv
@@ -43,6 +45,15 @@ impl AutoencoderKl {
             dtype: weights.dtype(),
             device: weights.device().clone(),
         })
+    }
+
+    /// The number format that an autoencoder computes in where the rest of the pipeline computes in `wanted`: f32, but
+    /// bf16 on a GPU when bf16 is wanted.
+    ///
+    /// Never f16, whose largest number the inner states of SDXL's autoencoder exceed (diffusers marks it with
+    /// `force_upcast`). And not bf16 on the CPU, for which candle has no convolution.
+    pub fn compute_type(wanted: DType, device: &Device) -> DType {
+        if wanted == DType::BF16 && !device.is_cpu() { DType::BF16 } else { DType::F32 }
     }
 
     /// The tensors that a checkpoint must have.
@@ -70,6 +81,11 @@ impl AutoencoderKl {
         })
     }
 
+    /// The number format that it computes in.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
     /// The configuration it was loaded with.
     pub fn config(&self) -> &AutoencoderConfig {
         &self.config
@@ -84,8 +100,11 @@ impl AutoencoderKl {
     pub fn encode(&self, image: &Tensor, interrupt: &Interrupt) -> Result<Gaussian> {
         let least = self.config.downscale();
         match image.dims() {
-            [_, channels, height, width]
-                if *channels == self.config.in_channels && *height >= least && *width >= least => {}
+            [batch, channels, height, width]
+                if *batch > 0
+                    && *channels == self.config.in_channels
+                    && *height >= least
+                    && *width >= least => {}
             found => {
                 let channels = self.config.in_channels;
                 let expected = format!("[batch, {channels}, height, width] with sides of at least {least}");
@@ -153,7 +172,7 @@ impl AutoencoderKl {
     fn check_latent(&self, latent: &Tensor) -> Result<(usize, usize, usize)> {
         match latent.dims() {
             [batch, channels, height, width]
-                if *channels == self.config.latent_channels && height * width > 0 =>
+                if *channels == self.config.latent_channels && batch * height * width > 0 =>
             {
                 Ok((*batch, *height, *width))
             }

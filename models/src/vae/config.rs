@@ -131,12 +131,12 @@ impl AutoencoderConfig {
         if levels == 0 || levels > 16 {
             return Err(format!("`block_out_channels` has {levels} levels, expected 1 to 16"));
         }
-        if self.layers_per_block == 0 || self.layers_per_block > 1024 {
-            return Err(format!("`layers_per_block` is {}, expected at least 1", self.layers_per_block));
+        if self.layers_per_block == 0 || self.layers_per_block > 64 {
+            return Err(format!("`layers_per_block` is {}, expected 1 to 64", self.layers_per_block));
         }
         let groups = self.norm_num_groups;
         for &channels in &self.block_out_channels {
-            if groups == 0 || channels == 0 || channels > 1 << 20 || channels % groups != 0 {
+            if groups == 0 || channels == 0 || channels > 1 << 20 || !channels.is_multiple_of(groups) {
                 return Err(format!(
                     "`block_out_channels` has {channels}, expected a multiple of `norm_num_groups` {groups}"
                 ));
@@ -146,8 +146,12 @@ impl AutoencoderConfig {
         if sizes.iter().any(|&size| size == 0 || size > 1 << 20) {
             return Err(format!("`in_channels`, `out_channels`, `latent_channels` are {sizes:?}"));
         }
-        if !self.scaling_factor.is_finite() || self.scaling_factor == 0.0 {
-            return Err(format!("`scaling_factor` is {}", self.scaling_factor));
+        let (scale, shift) = (self.scaling_factor, self.shift_factor.unwrap_or(0.0));
+        if !(1e-6..1e6).contains(&scale.abs()) {
+            return Err(format!("`scaling_factor` is {scale}, expected a number that one can divide by"));
+        }
+        if !(shift.abs() < 1e6) {
+            return Err(format!("`shift_factor` is {shift}, expected a number"));
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ impl Default for TileOptions {
 
 impl TileOptions {
     pub(crate) fn check(&self) -> Result<()> {
-        if self.size == 0 || self.overlap * 2 > self.size {
+        if self.size == 0 || self.overlap > self.size / 2 {
             let expected = "a size above 0 and an overlap of at most half of it";
             return Err(ModelError::input("the tile options", expected, format!("{self:?}")));
         }

@@ -21,6 +21,7 @@ use crate::{Interrupt, ModelError, Result};
 pub struct Weights {
     source: Arc<Source>,
     prefix: String,
+    dtype: DType,
 }
 
 enum Source {
@@ -32,7 +33,6 @@ struct Files {
     checkpoint: Checkpoint,
     maps: Vec<MappedFile>,
     keys: KeyMap,
-    dtype: DType,
     device: Device,
     interrupt: Interrupt,
     used: Mutex<BTreeSet<String>>,
@@ -55,17 +55,17 @@ impl Weights {
             checkpoint: checkpoint.clone(),
             maps,
             keys,
-            dtype,
             device: device.clone(),
             interrupt: interrupt.clone(),
             used: Mutex::default(),
         };
-        Ok(Self { source: Arc::new(Source::Files(Box::new(files))), prefix: String::new() })
+        Ok(Self { source: Arc::new(Source::Files(Box::new(files))), prefix: String::new(), dtype })
     }
 
     /// A loader that only writes down what is asked for.
     pub fn plan() -> Self {
-        Self { source: Arc::new(Source::Plan(Mutex::default())), prefix: String::new() }
+        let source = Arc::new(Source::Plan(Mutex::default()));
+        Self { source, prefix: String::new(), dtype: DType::F32 }
     }
 
     /// What was asked of a [`plan`](Self::plan) so far; nothing for a loader with files.
@@ -78,15 +78,18 @@ impl Weights {
 
     /// The same tensors, with names that continue `prefix.`.
     pub fn under(&self, prefix: impl Display) -> Self {
-        Self { source: Arc::clone(&self.source), prefix: format!("{}{prefix}.", self.prefix) }
+        let prefix = format!("{}{prefix}.", self.prefix);
+        Self { source: Arc::clone(&self.source), prefix, dtype: self.dtype }
+    }
+
+    /// The same tensors, converted to `dtype`.
+    pub fn with_dtype(&self, dtype: DType) -> Self {
+        Self { dtype, ..self.clone() }
     }
 
     /// The number format that [`tensor`](Self::tensor) converts to.
     pub fn dtype(&self) -> DType {
-        match &*self.source {
-            Source::Files(files) => files.dtype,
-            Source::Plan(_) => DType::F32,
-        }
+        self.dtype
     }
 
     /// The device that tensors are put on.

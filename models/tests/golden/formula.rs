@@ -225,15 +225,23 @@ fn autoencoder() {
     assert_eq!(weights.unused(), Vec::<String>::new());
     let never = Interrupt::never();
     let image = autoencoder.decode(&wave(&[1, 4, 4, 6], 0.11, 0.0, f64::cos), &never).unwrap();
-    // Printed, not checked: evaluated in float64 the reference itself is 8.6e-5 away from its stored float32 numbers,
-    // more than the tolerance. The decoder is checked by `autoencoder_kl` and `lumina_next_pipeline`.
-    assert_eq!(image.dims(), formula.get("vae_tiny_decode").dims());
-    let difference = (image - formula.get("vae_tiny_decode")).unwrap();
-    println!("vae_tiny_decode: largest difference {:.3e}, not checked", largest(&difference));
     let moments = autoencoder.encode(&wave(&[1, 3, 32, 48], 0.013, 0.2, f64::cos), &never).unwrap();
-    check("vae_tiny_encode_mean", &moments.mean, formula.get("vae_tiny_encode_mean"), TOLERANCE);
-    let name = "vae_tiny_encode_logvar_clamped";
-    check(name, &moments.logvar, formula.get(name), TOLERANCE);
+    let exact = load(&golden("vae_tiny_f64.safetensors"));
+    for (name, found) in [
+        ("vae_tiny_decode", &image),
+        ("vae_tiny_encode_mean", &moments.mean),
+        ("vae_tiny_encode_logvar_clamped", &moments.logvar),
+    ] {
+        check(&format!("{name} in float64"), found, &exact[name], TOLERANCE);
+        let recorded = formula.get(name);
+        // The recorded numbers are float32. Where their own distance from float64 is larger than the tolerance (the
+        // decoder: 8.6e-5, as its sums are of a hundred times their size before the norms), nobody but the machine that
+        // made them can be within it; who is within the tolerance of the truth is within the sum of both of them.
+        let rounding = largest(&(recorded - &exact[name]).unwrap());
+        assert!(rounding < 9e-5, "{name}: the two references differ by {rounding:.3e}");
+        let allowed = if rounding > TOLERANCE { TOLERANCE + rounding } else { TOLERANCE };
+        check(name, found, recorded, allowed);
+    }
 }
 
 #[test]

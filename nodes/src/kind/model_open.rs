@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, NotFound, Type,
-    Value, World,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value, World,
 };
 use lumina_models::{ModelError, PipelineFolder};
 
+use crate::hub::{self, Place};
 use crate::value::{BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, type_of};
 use crate::{Compute, interrupt, mistake, node_error};
 
@@ -21,7 +21,8 @@ pub(crate) fn spec() -> NodeSpec {
          The folder has the diffusers layout of Lumina-Next: `model_index.json`, `tokenizer/`, `text_encoder/`,\n\
          `transformer/`, `vae/`, `scheduler/`. Configurations and the headers of weight files are checked against each\n\
          other before anything is loaded. Relative paths are searched in the current folder, beside the graph file, in\n\
-         the folder above it, and in the folder that `LUMINA_GRAPH_MODELS` names.",
+         the folder above it, and in the folder that `LUMINA_GRAPH_MODELS` names. `owner/name` is a repository of\n\
+         Hugging Face: it is taken from its cache, or downloaded by a program built with the feature `hub`.",
     )
     .input(InputSpec::required("path", Type::Path, "the model folder"))
     .output("text_encoder", type_of::<TextEncoderValue>(), "tokenizer and text encoder")
@@ -35,7 +36,11 @@ pub(crate) fn spec() -> NodeSpec {
 impl Node for ModelOpen {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let Some(path) = inquiry.path("path") else { return Ok(Inference::outputs(unknown())) };
-        let found = inquiry.world.find(&path).map_err(|missing| vec![not_found(&missing)])?;
+        let found = match hub::find(&path, inquiry.world).map_err(|mistake| vec![*mistake])? {
+            Place::Here(found) => found,
+            // Nothing is known of a model before it is downloaded.
+            Place::Remote => return Ok(Inference::outputs(unknown())),
+        };
         if found.is_file() {
             let message = format!("`{}` is a file, expected a model folder", path.display());
             return Err(vec![Mistake::at("path", message).code(Code::BadFile).label("a file")]);
@@ -49,10 +54,9 @@ impl Node for ModelOpen {
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
-        let path = call
-            .world
-            .find(&call.path("path")?)
-            .map_err(|missing| NodeError::file(not_found(&missing).message))?;
+        let place = hub::find(&call.path("path")?, call.world)
+            .map_err(|mistake| NodeError::file(mistake.message.clone()))?;
+        let Place::Here(path) = place else { return Err(NodeError::file("the model is not downloaded")) };
         let folder = PipelineFolder::open(&path).map_err(node_error)?;
         let Compute { device, dtype, .. } = Compute::of(call.world);
         let stop = interrupt(call.cancel);
@@ -130,14 +134,4 @@ fn unknown() -> [Fact; 5] {
         Fact::of(type_of::<DecoderValue>()),
         Fact::of(type_of::<Space>()),
     ]
-}
-
-fn not_found(missing: &NotFound) -> Mistake {
-    let path = missing.path.display();
-    let searched: Vec<String> =
-        missing.searched.iter().map(|place| format!("`{}`", place.display())).collect();
-    Mistake::at("path", format!("no model folder at `{path}`"))
-        .code(Code::FileNotFound)
-        .label("not found")
-        .help(format!("searched: {}", searched.join(", ")))
 }
