@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod call;
 mod cancel;
 mod check;
 mod diagnostic;
@@ -22,8 +23,11 @@ mod engine;
 mod event;
 mod fact;
 mod graph;
+mod inquiry;
 mod key;
+mod mistake;
 mod node;
+mod node_error;
 mod plan;
 mod provenance;
 mod registry;
@@ -37,6 +41,7 @@ mod value;
 mod world;
 
 pub use cache::MemoryCache;
+pub use call::Call;
 pub use cancel::Cancel;
 pub use check::{Checked, Overrides, check};
 pub use diagnostic::{Class, Code, Diagnostic, any_error};
@@ -48,8 +53,11 @@ pub use engine::{Engine, RunOptions};
 pub use event::{Event, Events, Silent};
 pub use fact::{Dimension, Fact, Property, Shape};
 pub use graph::{Graph, GraphNode, Input};
+pub use inquiry::Inquiry;
 pub use key::{Digest, Key};
-pub use node::{Call, Inference, Inquiry, Mistake, Node, NodeError};
+pub use mistake::Mistake;
+pub use node::{Inference, Node};
+pub use node_error::NodeError;
 pub use plan::{Action, Plan, Step};
 pub use provenance::Provenance;
 pub use registry::{Kind, Plugin, Registry};

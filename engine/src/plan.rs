@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cache::MemoryCache;
 use crate::graph::{Graph, Input};
 use crate::key::{Digest, Key, KeyBuilder};
-use crate::node::NodeError;
+use crate::node_error::NodeError;
 use crate::value::Value;
 use crate::world::World;
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::cache::MemoryCache;
+use crate::call::Call;
 use crate::cancel::Cancel;
 use crate::event::{Event, Events};
 use crate::graph::{Graph, GraphNode, Input};
 use crate::key::Key;
-use crate::node::{Call, NodeError};
+use crate::node_error::NodeError;
 use crate::plan::{Action, Plan};
 use crate::provenance::Provenance;
 use crate::types::Type;

@@ -24,34 +24,27 @@ pub(crate) fn find(path: &Path, world: &dyn World) -> Result<Place, Box<Mistake>
         Err(missing) => missing,
     };
     let network = world.resources().get::<Network>().map_or_else(Network::default, |network| *network);
-    let shown = path.display();
-    let mut places: Vec<String> =
-        missing.searched.iter().map(|place| format!("`{}`", place.display())).collect();
-    let Some(name) = repository(path) else {
-        let mistake = Mistake::at("path", format!("no model folder at `{shown}`"));
-        let searched = format!("searched: {}", places.join(", "));
-        return Err(Box::new(mistake.code(Code::FileNotFound).label("not found").help(searched)));
-    };
+    let not_found = Mistake::not_found("path", "model folder", &missing);
+    let Some(name) = repository(path) else { return Err(Box::new(not_found)) };
     if let Some(snapshot) = cache_root().and_then(|root| cached(&root, &name)) {
         return Ok(Place::Here(snapshot));
     }
     if cfg!(feature = "hub") && !network.offline {
         return if network.download { download(&name).map(Place::Here) } else { Ok(Place::Remote) };
     }
-    places.extend(cache_root().map(|root| format!("`{}`", root.join(folder_name(&name)).display())));
     let way_out = if network.offline {
         "run without `--offline`"
     } else {
         "use a program built with the feature `hub`"
     };
-    let mistake = Mistake::at("path", format!("no model folder at `{shown}`"))
-        .code(Code::FileNotFound)
-        .label("not found")
-        .help(format!("searched: {}", places.join(", ")))
-        .help(format!(
-            "if this is a repository of Hugging Face: `hf download {name} --local-dir models/{name}`, \
-             then set the path to `models/{name}`; or {way_out}"
-        ));
+    let mut mistake = not_found;
+    if let Some(root) = cache_root() {
+        mistake = mistake.help(format!("and in the cache: `{}`", root.join(folder_name(&name)).display()));
+    }
+    let mistake = mistake.help(format!(
+        "if this is a repository of Hugging Face: `hf download {name} --local-dir models/{name}`, \
+         then set the path to `models/{name}`; or {way_out}"
+    ));
     Err(Box::new(mistake))
 }
 

@@ -11,6 +11,7 @@ use crate::messages::{answer, diagnostics, say};
 pub(super) fn check(context: &Context, arguments: &CheckArguments) -> Exit {
     let Loaded { document, checked, .. } = match context.load(&arguments.graph, false) {
         Ok(loaded) => loaded,
+        Err(exit) if arguments.json => return json::failed(exit),
         Err(exit) => return exit,
     };
     let exit = Exit::of_diagnostics(&checked.diagnostics);

@@ -15,6 +15,7 @@ use crate::progress::Progress;
 pub(super) fn run(context: &Context, arguments: &RunArguments) -> Exit {
     let Loaded { world, document, mut checked } = match context.load(&arguments.graph, true) {
         Ok(loaded) => loaded,
+        Err(exit) if arguments.json => return json::failed(exit),
         Err(exit) => return exit,
     };
     if arguments.json {
@@ -26,16 +27,14 @@ pub(super) fn run(context: &Context, arguments: &RunArguments) -> Exit {
     }
     let Some(mut graph) = checked.graph.take() else {
         let exit = Exit::of_diagnostics(&checked.diagnostics);
-        if arguments.json {
-            answer(&json!({"event": "done", "ok": false, "exit_code": exit as u8}).to_string());
-        }
-        return exit;
+        return if arguments.json { json::failed(exit) } else { exit };
     };
     if arguments.no_metadata {
         graph.provenance.graph.clear();
     }
     let targets = match context.targets(&graph, &arguments.only) {
         Ok(targets) => targets.unwrap_or_else(|| graph.targets()),
+        Err(exit) if arguments.json => return json::failed(exit),
         Err(exit) => return exit,
     };
     let cancel = stop_on_ctrl_c(context.quiet);

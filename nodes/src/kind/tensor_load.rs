@@ -27,18 +27,10 @@ pub(crate) fn spec() -> NodeSpec {
 impl Node for TensorLoad {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let fact = Fact::of(type_of::<TensorValue>());
-        let Some(path) = inquiry.path("path") else { return Ok(Inference::outputs([fact])) };
-        let found = inquiry.world.find(&path).map_err(|missing| {
-            let searched: Vec<String> =
-                missing.searched.iter().map(|place| format!("`{}`", place.display())).collect();
-            let mistake = Mistake::at("path", format!("no file at `{}`", path.display()));
-            vec![
-                mistake
-                    .code(Code::FileNotFound)
-                    .label("not found")
-                    .help(format!("searched: {}", searched.join(", "))),
-            ]
-        })?;
+        let Some(found) = inquiry.find("path", "file")? else {
+            return Ok(Inference::outputs([fact]));
+        };
+        let shown = found.display();
         let header = Header::read(&found).map_err(|error| vec![mistake("path", &error)])?;
         let names: Vec<&str> = header.tensors().iter().map(|tensor| tensor.name.as_str()).collect();
         let wanted = match (inquiry.text("name"), names.as_slice()) {
@@ -48,15 +40,14 @@ impl Node for TensorLoad {
                 return Ok(Inference::outputs([fact]).files([found]));
             }
             (None, _) => {
-                let message =
-                    format!("`{}` has {} tensors, say which one with `name`", path.display(), names.len());
+                let message = format!("`{shown}` has {} tensors, say which one with `name`", names.len());
                 let mut mistake = Mistake::at("path", message);
                 mistake.help.extend(lumina_engine::suggest("", names.iter().copied()));
                 return Err(vec![mistake]);
             }
         };
         let Some(tensor) = header.tensors().iter().find(|tensor| tensor.name == wanted) else {
-            let message = format!("`{}` has no tensor `{wanted}`", path.display());
+            let message = format!("`{shown}` has no tensor `{wanted}`");
             let mut mistake = Mistake::at("name", message).code(Code::BadFile);
             mistake.help.extend(lumina_engine::suggest(wanted, names.iter().copied()));
             return Err(vec![mistake]);
@@ -65,11 +56,7 @@ impl Node for TensorLoad {
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
-        let path = call.path("path")?;
-        let found = call
-            .world
-            .find(&path)
-            .map_err(|_| NodeError::file(format!("no file at `{}`", path.display())))?;
+        let found = call.find("path")?;
         let name = call.value("name").map(|_| call.text("name")).transpose()?;
         let tensor = tensor_file::read(&found, name, &Compute::of(call.world).device)?;
         Ok(vec![Value::domain(TensorValue(tensor))])

@@ -73,9 +73,11 @@ impl Node for TextEncode {
         };
         let stop = interrupt(call.cancel);
         let features = encoder.encoder.encode(&prompts, padding, &stop).map_err(node_error)?;
-        let empty = vec![String::new(); prompts.len()];
+        // The empty prompt is the same for every prompt: it is encoded once.
+        let empty = [String::new()];
         let empty =
             encoder.encoder.encode(&empty, Padding::Exactly(features.tokens()), &stop).map_err(node_error)?;
+        let empty = empty.repeat(prompts.len()).map_err(node_error)?;
         Ok(vec![Value::domain(Conditioning { features, empty })])
     }
 }

@@ -38,20 +38,11 @@ impl Node for ImageLoad {
             let (one, other) = if has("width") { ("width", "height") } else { ("height", "width") };
             return Err(vec![Mistake::at(one, format!("`{one}` needs `{other}` beside it"))]);
         }
-        let Some(path) = inquiry.path("path") else { return Ok(Inference::outputs([fact])) };
-        let found = inquiry.world.find(&path).map_err(|missing| {
-            let searched: Vec<String> =
-                missing.searched.iter().map(|place| format!("`{}`", place.display())).collect();
-            let mistake = Mistake::at("path", format!("no file at `{}`", path.display()));
-            vec![
-                mistake
-                    .code(Code::FileNotFound)
-                    .label("not found")
-                    .help(format!("searched: {}", searched.join(", "))),
-            ]
-        })?;
+        let Some(found) = inquiry.find("path", "file")? else {
+            return Ok(Inference::outputs([fact]));
+        };
         let size = size_of(&found).map_err(|cause| {
-            let message = format!("`{}` is no picture that can be read: {cause}", path.display());
+            let message = format!("`{}` is no picture that can be read: {cause}", found.display());
             vec![Mistake::at("path", message).code(Code::BadFile)]
         })?;
         let (width, height) = inquiry.size("width").zip(inquiry.size("height")).unwrap_or(size);
@@ -61,9 +52,8 @@ impl Node for ImageLoad {
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
-        let path = call.path("path")?;
-        let shown = path.display();
-        let found = call.world.find(&path).map_err(|_| NodeError::file(format!("no file at `{shown}`")))?;
+        let found = call.find("path")?;
+        let shown = found.display();
         let mut picture = read(&found)
             .map_err(|cause| NodeError::file(format!("cannot read the picture `{shown}`: {cause}")))?;
         if call.value("width").is_some() {
