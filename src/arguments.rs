@@ -44,6 +44,11 @@ pub(crate) enum Command {
     ///
     /// Paths of written files go to the standard output, everything else to the standard error.
     Run(RunArguments),
+    /// Evaluate a graph again whenever it changes
+    ///
+    /// An edit to the graph file, to a picture it reads or to a weight file runs only what depends on it; weights stay
+    /// in memory. An edit that makes the graph invalid prints why and keeps the last valid one. Ctrl-C ends it.
+    Watch(RunArguments),
     /// Find all mistakes of a graph without loading weights
     Check(CheckArguments),
     /// Show what a run would do, in which order and with how much memory

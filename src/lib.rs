@@ -17,10 +17,12 @@
 mod arguments;
 mod command;
 mod exit;
+mod interrupt;
 mod json;
 mod messages;
 mod params_file;
 mod progress;
+mod watcher;
 mod world;
 
 use std::process::ExitCode;

@@ -6,7 +6,8 @@ use crate::check::{Checked, Overrides, check};
 use crate::document::{Document, parse};
 use crate::event::{Events, Silent};
 use crate::graph::Graph;
-use crate::plan::Plan;
+use crate::key::Key;
+use crate::plan::{Plan, content_keys};
 use crate::registry::Registry;
 use crate::run::{Report, run};
 use crate::source::Source;
@@ -58,6 +59,11 @@ impl Engine {
         let (document, diagnostics) = parse(source);
         let checked = check(&document, diagnostics, &self.registry, world, overrides);
         (document, checked)
+    }
+
+    /// The content keys of some nodes; none where a file that decides the outputs cannot be read.
+    pub fn keys(&self, graph: &Graph, world: &dyn World, nodes: &[usize]) -> Vec<Option<Key>> {
+        content_keys(graph, world, nodes)
     }
 
     /// Says what a run would do.

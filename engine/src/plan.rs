@@ -80,6 +80,12 @@ impl Plan {
     }
 }
 
+/// The content keys of some nodes.
+pub(crate) fn content_keys(graph: &Graph, world: &dyn World, nodes: &[usize]) -> Vec<Option<Key>> {
+    let (keys, _) = keys(graph, &ancestors(graph, nodes), world);
+    nodes.iter().map(|node| keys[*node].clone().and_then(Result::ok)).collect()
+}
+
 /// Which nodes some nodes depend on, themselves included.
 fn ancestors(graph: &Graph, targets: &[usize]) -> Vec<bool> {
     let mut wanted = vec![false; graph.nodes.len()];

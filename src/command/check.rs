@@ -6,7 +6,7 @@ use super::{Context, Loaded};
 use crate::arguments::CheckArguments;
 use crate::exit::Exit;
 use crate::json;
-use crate::messages::{answer, diagnostics, say};
+use crate::messages::{answer, say};
 
 pub(super) fn check(context: &Context, arguments: &CheckArguments) -> Exit {
     let Loaded { document, checked, .. } = match context.load(&arguments.graph, false) {
@@ -17,17 +17,14 @@ pub(super) fn check(context: &Context, arguments: &CheckArguments) -> Exit {
     let exit = Exit::of_diagnostics(&checked.diagnostics);
     let errors = checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let warnings = checked.diagnostics.len() - errors;
+    context.print_diagnostics(&document, &checked, arguments.json);
     if arguments.json {
-        for diagnostic in &checked.diagnostics {
-            answer(&json::diagnostic(&document.source, diagnostic).to_string());
-        }
         let result = json!({
             "event": "done", "ok": exit == Exit::Ok, "exit_code": exit as u8, "errors": errors, "warnings": warnings
         });
         answer(&result.to_string());
         return exit;
     }
-    diagnostics(&document.source, &checked.diagnostics, context.color, context.quiet);
     if !context.quiet {
         let path = document.source.path().display();
         match (errors, warnings) {

@@ -5,15 +5,22 @@ mod completions;
 mod inspect;
 mod nodes;
 mod plan;
+mod report;
 mod run;
+mod watch;
 
-use lumina_engine::{Checked, Document, Engine, Overrides, Registry, Resources, Source};
-use lumina_nodes::Compute;
+use lumina_engine::{
+    Cancel, Checked, Document, Engine, Events, Graph, Overrides, Registry, Report, Resources, RunOptions,
+    Source,
+};
+use lumina_nodes::{Compute, Network};
 
 use crate::arguments::{Arguments, Command, GraphArguments};
 use crate::exit::Exit;
-use crate::messages::error;
+use crate::json::{self, JsonEvents};
+use crate::messages::{answer, diagnostics, error};
 use crate::params_file;
+use crate::progress::Progress;
 use crate::world::LocalWorld;
 
 /// What every command may need to know beside its own arguments.
@@ -33,6 +40,7 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
     };
     match arguments.command {
         Command::Run(arguments) => run::run(&context, &arguments),
+        Command::Watch(arguments) => watch::watch(&context, &arguments),
         Command::Check(arguments) => check::check(&context, &arguments),
         Command::Plan(arguments) => plan::plan(&context, &arguments),
         Command::Nodes { command } => nodes::nodes(&context, &command),
@@ -51,6 +59,12 @@ struct Loaded {
 impl Context {
     /// Reads and checks a graph; prints why it cannot even be read. `download` lets models be fetched.
     fn load(&self, arguments: &GraphArguments, download: bool) -> Result<Loaded, Exit> {
+        let world = world(arguments, download)?;
+        let (document, checked) = self.check(arguments, &world)?;
+        Ok(Loaded { world, document, checked })
+    }
+
+    fn check(&self, arguments: &GraphArguments, world: &LocalWorld) -> Result<(Document, Checked), Exit> {
         let text = std::fs::read_to_string(&arguments.graph).map_err(|cause| {
             let help = match cause.kind() {
                 std::io::ErrorKind::InvalidData => Some("a graph is a UTF-8 text"),
@@ -59,23 +73,39 @@ impl Context {
             error(&format!("cannot read the graph `{}`: {cause}", arguments.graph.display()), help);
             Exit::File
         })?;
-        let compute = Compute::open(&arguments.device.device, &arguments.device.dtype).map_err(|cause| {
-            error(&cause.to_string(), None);
-            Exit::Usage
-        })?;
-        let environment = compute.to_string();
-        let mut resources = Resources::default();
-        resources.insert(compute);
-        resources.insert(lumina_nodes::Network { offline: arguments.device.offline, download });
-        let world = LocalWorld::new(&arguments.graph, environment, resources);
         let overrides = Overrides { values: values(arguments)? };
-        let source = Source::new(arguments.graph.clone(), text);
-        let (document, checked) = self.engine.check(source, &world, &overrides);
-        Ok(Loaded { world, document, checked })
+        Ok(self.engine.check(Source::new(arguments.graph.clone(), text), world, &overrides))
+    }
+
+    fn print_diagnostics(&self, document: &Document, checked: &Checked, as_json: bool) {
+        if as_json {
+            for diagnostic in &checked.diagnostics {
+                answer(&json::diagnostic(&document.source, diagnostic).to_string());
+            }
+        } else {
+            diagnostics(&document.source, &checked.diagnostics, self.color, self.quiet);
+        }
+    }
+
+    /// Runs a graph for some nodes, showing what happens.
+    fn run(
+        &self,
+        graph: &Graph,
+        world: &LocalWorld,
+        targets: Vec<usize>,
+        cancel: Cancel,
+        as_json: bool,
+    ) -> (Report, Exit) {
+        let progress = Progress::new(self.quiet, self.verbose);
+        let events: &dyn Events = if as_json { &JsonEvents } else { &progress };
+        let names: Vec<String> = targets.iter().map(|target| graph.nodes[*target].name.clone()).collect();
+        let report = self.engine.run(graph, world, RunOptions { targets: Some(targets), cancel, events });
+        let exit = Exit::of_report(&report, &names);
+        (report, exit)
     }
 
     /// The positions of nodes named with `--only`.
-    fn targets(&self, graph: &lumina_engine::Graph, only: &[String]) -> Result<Option<Vec<usize>>, Exit> {
+    fn targets(&self, graph: &Graph, only: &[String]) -> Result<Option<Vec<usize>>, Exit> {
         if only.is_empty() {
             return Ok(None);
         }
@@ -89,6 +119,19 @@ impl Context {
         };
         only.iter().map(position).collect::<Result<Vec<_>, _>>().map(Some)
     }
+}
+
+/// This machine, with the device that was asked for.
+fn world(arguments: &GraphArguments, download: bool) -> Result<LocalWorld, Exit> {
+    let compute = Compute::open(&arguments.device.device, &arguments.device.dtype).map_err(|cause| {
+        error(&cause.to_string(), None);
+        Exit::Usage
+    })?;
+    let environment = compute.to_string();
+    let mut resources = Resources::default();
+    resources.insert(compute);
+    resources.insert(Network { offline: arguments.device.offline, download });
+    Ok(LocalWorld::new(&arguments.graph, environment, resources))
 }
 
 /// Values from `--params`, `--seed` and `--set`; later ones win.

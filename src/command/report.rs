@@ -1,0 +1,80 @@
+//! What a run has come to, as text or JSON.
+
+use std::collections::BTreeMap;
+
+use lumina_engine::{Graph, Outcome, Report, Value};
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::messages::{answer, error, say};
+
+/// What the targets gave, as text: `name` for a single output, `name.output` for several.
+fn outputs(graph: &Graph, report: &Report) -> BTreeMap<String, String> {
+    let mut outputs = BTreeMap::new();
+    for (name, values) in &report.outputs {
+        let Some(node) = graph.nodes.iter().find(|node| node.name == *name) else { continue };
+        for (value, output) in values.iter().zip(&node.kind.spec.outputs) {
+            let name = if values.len() == 1 { name.clone() } else { format!("{name}.{}", output.name) };
+            outputs.insert(name, plain(value));
+        }
+    }
+    outputs
+}
+
+/// What a value is as text: paths one a line, texts without quotes.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.to_string(),
+        other => paths(other).map_or_else(|| format!("{other:?}"), |paths| paths.join("\n")),
+    }
+}
+
+/// The paths in a path or a list of paths.
+fn paths(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Path(path) => Some(vec![path.display().to_string()]),
+        Value::List(items) => items.iter().map(paths).collect::<Option<Vec<_>>>().map(|lists| lists.concat()),
+        _ => None,
+    }
+}
+
+/// Prints the outputs to the standard output, and what failed to the standard error.
+pub(super) fn print_text(report: &Report, exit: Exit) {
+    for (name, values) in &report.outputs {
+        for value in values.iter() {
+            match paths(value) {
+                Some(paths) => paths.iter().for_each(|path| answer(path)),
+                None => answer(&format!("{name}: {}", plain(value))),
+            }
+        }
+    }
+    for (name, cause) in report.failures() {
+        error(&format!("node `{name}`: {cause}"), cause.help());
+    }
+    let mut blocked: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (name, outcome) in &report.nodes {
+        if let Outcome::Blocked { by } = outcome {
+            blocked.entry(by).or_default().push(format!("`{name}`"));
+        }
+    }
+    for (by, names) in blocked {
+        say(&format!("note: did not run because `{by}` failed: {}", names.join(", ")));
+    }
+    match exit {
+        Exit::Interrupted => say("interrupted"),
+        Exit::Partial => say("note: some outputs were made, others failed"),
+        _ => {}
+    }
+}
+
+/// Prints the final object.
+pub(super) fn print_json(graph: &Graph, report: &Report, exit: Exit) {
+    let outputs = outputs(graph, report);
+    let failed: BTreeMap<&str, String> =
+        report.failures().into_iter().map(|(name, cause)| (name, cause.to_string())).collect();
+    let result = json!({
+        "event": "done", "ok": exit == Exit::Ok, "exit_code": exit as u8, "outputs": outputs,
+        "ran": report.ran(), "cached": report.cached(), "failed": failed, "interrupted": report.interrupted,
+    });
+    answer(&result.to_string());
+}

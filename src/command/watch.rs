@@ -1,0 +1,140 @@
+//! `lumina-graph watch`: a graph runs again whenever something it depends on changes.
+
+use std::path::PathBuf;
+use std::thread::{Scope, ScopedJoinHandle, scope};
+
+use lumina_engine::{Cancel, Graph, Key};
+use serde_json::json;
+
+use super::{Context, report, world};
+use crate::arguments::RunArguments;
+use crate::exit::Exit;
+use crate::interrupt::stop_on_ctrl_c;
+use crate::messages::{answer, error, say};
+use crate::watcher::Watcher;
+use crate::world::LocalWorld;
+
+pub(super) fn watch(context: &Context, arguments: &RunArguments) -> Exit {
+    let world = match world(&arguments.graph, true) {
+        Ok(world) => world,
+        Err(exit) => return exit,
+    };
+    let mut watcher = match Watcher::new() {
+        Ok(watcher) => watcher,
+        Err(cause) => {
+            error(&format!("{cause:#}"), None);
+            return Exit::Failed;
+        }
+    };
+    let stop = Cancel::new();
+    stop_on_ctrl_c(&stop, context.quiet);
+    let session = Session { context, arguments, world: &world };
+    scope(|scope| {
+        let mut run: Option<Run<'_>> = None;
+        let mut files = vec![arguments.graph.graph.clone()];
+        loop {
+            if let Some(graph) = session.read() {
+                files.truncate(1);
+                files.extend(graph.nodes.iter().flat_map(|node| node.files.iter().cloned()));
+                session.start(graph, &mut run, scope);
+            }
+            if let Err(cause) = watcher.watch(files.iter().cloned()) {
+                error(&format!("{cause:#}"), None);
+                return Exit::Failed;
+            }
+            session.waiting(&files);
+            if !watcher.wait(&stop) {
+                if let Some(run) = run.take() {
+                    run.stop();
+                }
+                return Exit::Interrupted;
+            }
+        }
+    })
+}
+
+/// What stays the same from edit to edit.
+#[derive(Clone, Copy)]
+struct Session<'a> {
+    context: &'a Context,
+    arguments: &'a RunArguments,
+    world: &'a LocalWorld,
+}
+
+/// A run in flight.
+struct Run<'scope> {
+    keys: Vec<Option<Key>>,
+    cancel: Cancel,
+    thread: ScopedJoinHandle<'scope, ()>,
+}
+
+impl Run<'_> {
+    fn stop(self) {
+        self.cancel.cancel();
+        // A panic of a node is caught inside the run; one of the run itself has printed its message.
+        let _ = self.thread.join();
+    }
+}
+
+impl<'a> Session<'a> {
+    /// The graph as it is now; what is wrong with it is printed, and the last good one stays.
+    fn read(&self) -> Option<Graph> {
+        let (document, checked) = self.context.check(&self.arguments.graph, self.world).ok()?;
+        self.context.print_diagnostics(&document, &checked, self.arguments.json);
+        if checked.graph.is_none() {
+            let exit = Exit::of_diagnostics(&checked.diagnostics);
+            if self.arguments.json {
+                answer(&json!({"event": "invalid", "exit_code": exit as u8}).to_string());
+            } else {
+                say("the last valid graph stays");
+            }
+        }
+        let mut graph = checked.graph?;
+        if self.arguments.no_metadata {
+            graph.provenance.graph.clear();
+        }
+        Some(graph)
+    }
+
+    /// Runs a graph beside the watching, in place of a run that it makes stale.
+    fn start<'scope>(self, graph: Graph, run: &mut Option<Run<'scope>>, scope: &'scope Scope<'scope, '_>)
+    where
+        'a: 'scope,
+    {
+        let targets = match self.context.targets(&graph, &self.arguments.only) {
+            Ok(targets) => targets.unwrap_or_else(|| graph.targets()),
+            Err(_) => return,
+        };
+        let keys = self.context.engine.keys(&graph, self.world, &targets);
+        match run.take() {
+            // The edit changes nothing that the run in flight computes.
+            Some(current) if current.keys == keys && !current.thread.is_finished() => {
+                *run = Some(current);
+                return;
+            }
+            Some(stale) => stale.stop(),
+            None => {}
+        }
+        let cancel = Cancel::new();
+        let flag = cancel.clone();
+        let thread = scope.spawn(move || {
+            let as_json = self.arguments.json;
+            let (report, exit) = self.context.run(&graph, self.world, targets, flag, as_json);
+            if as_json {
+                report::print_json(&graph, &report, exit);
+            } else if !report.interrupted {
+                report::print_text(&report, exit);
+                if !self.context.quiet {
+                    say(&format!("ran {} nodes: {}", report.ran().len(), report.ran().join(", ")));
+                }
+            }
+        });
+        *run = Some(Run { keys, cancel, thread });
+    }
+
+    fn waiting(&self, files: &[PathBuf]) {
+        if self.arguments.json {
+            answer(&json!({"event": "watching", "files": files.len()}).to_string());
+        }
+    }
+}
