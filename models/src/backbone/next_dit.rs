@@ -123,7 +123,8 @@ impl NextDit {
     pub fn prepare(&self, caption: &TextFeatures) -> Result<PreparedCaption> {
         let expected = self.config.cross_attention_dim;
         match caption.features.dims() {
-            [rows, tokens, channels] if *channels == expected && caption.mask.dims() == [*rows, *tokens] => {}
+            [rows, tokens, channels]
+                if *rows > 0 && *channels == expected && caption.mask.dims() == [*rows, *tokens] => {}
             found => {
                 let expected = format!("[batch, tokens, {expected}] with a mask [batch, tokens]");
                 return Err(ModelError::input("the caption", expected, format!("{found:?}")));

@@ -81,7 +81,9 @@ fn grid_of(latent: &Tensor, config: &NextDitConfig) -> Result<(usize, usize)> {
     let patch = config.patch_size;
     let fits = |side: &usize| *side > 0 && side.is_multiple_of(patch);
     match latent.dims() {
-        [_, channels, height, width] if *channels == config.in_channels && fits(height) && fits(width) => {
+        [batch, channels, height, width]
+            if *batch > 0 && *channels == config.in_channels && fits(height) && fits(width) =>
+        {
             Ok((height / patch, width / patch))
         }
         found => {

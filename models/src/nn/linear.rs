@@ -63,7 +63,8 @@ impl Linear {
                 ));
             }
         }
-        // As one matrix: a batched product with the same weight for every row would copy the weight.
+        // As one contiguous matrix: candle 0.11 takes wrong numbers for a batch of transposed matrices times one matrix
+        // repeated along the batch (its CPU product folds the batch into the rows without a look at their strides).
         let rows = input.elem_count().checked_div(inputs).unwrap_or(0);
         let flat = input.contiguous()?.reshape((rows, inputs))?;
         let product = flat.matmul(&self.weight.t()?)?;
@@ -72,5 +73,24 @@ impl Linear {
             None => product,
         };
         Ok(output.reshape(shape)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn a_transposed_batch_gives_the_same_numbers() {
+        let wave = |shape: (usize, usize, usize)| {
+            let values: Vec<f32> = (0..shape.0 * shape.1 * shape.2).map(|k| (k as f32 * 0.7).sin()).collect();
+            Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+        };
+        let linear = Linear { weight: wave((1, 4, 3)).squeeze(0).unwrap(), bias: None };
+        let transposed = wave((2, 3, 5)).transpose(1, 2).unwrap();
+        let read = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let straight = linear.forward(&transposed.force_contiguous().unwrap()).unwrap();
+        assert_eq!(read(linear.forward(&transposed).unwrap()), read(straight));
     }
 }

@@ -150,7 +150,7 @@ impl AutoencoderConfig {
         if !(1e-6..1e6).contains(&scale.abs()) {
             return Err(format!("`scaling_factor` is {scale}, expected a number that one can divide by"));
         }
-        if !(shift.abs() < 1e6) {
+        if !(-1e6..1e6).contains(&shift) {
             return Err(format!("`shift_factor` is {shift}, expected a number"));
         }
         Ok(())

@@ -178,12 +178,14 @@ impl Files {
             key: key.clone(),
             found: format!("{:?}", tensor.dtype),
         })?;
-        let bytes = self.maps.get(tensor.file).and_then(|map| map.bytes(tensor.start, tensor.end));
-        let bytes = bytes.ok_or_else(|| ModelError::Header {
+        let map = self.maps.get(tensor.file);
+        let mapped = map.and_then(|map| Some((map, map.bytes(tensor.start, tensor.end)?)));
+        let (map, bytes) = mapped.ok_or_else(|| ModelError::Header {
             path: path.to_owned(),
             reason: "the file became shorter after its header was read".to_owned(),
         })?;
         let loaded = Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu)?;
+        map.release(tensor.start, tensor.end);
         lock(&self.used).insert(key);
         Ok(loaded)
     }

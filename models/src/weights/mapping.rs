@@ -28,4 +28,23 @@ impl MappedFile {
     pub(crate) fn bytes(&self, start: u64, end: u64) -> Option<&[u8]> {
         self.0.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
     }
+
+    /// Says that these bytes are not needed soon: a file that was copied out no longer counts as memory of this process.
+    pub(crate) fn release(&self, start: u64, end: u64) {
+        #[cfg(not(unix))]
+        let _ = (start, end);
+        #[cfg(unix)]
+        if let Some(bytes) = self.bytes(start, end)
+            && !bytes.is_empty()
+        {
+            #[expect(unsafe_code, reason = "memmap2 knows no safe way to give pages back")]
+            // SAFETY: the pages are those of a read-only mapping of a file. The system may drop them, and reads them
+            // from the file again when somebody touches them, with the same bytes.
+            let result = unsafe {
+                self.0.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, start as usize, bytes.len())
+            };
+            // Only advice: loading is right without it.
+            drop(result);
+        }
+    }
 }

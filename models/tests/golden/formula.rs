@@ -234,9 +234,9 @@ fn autoencoder() {
     ] {
         check(&format!("{name} in float64"), found, &exact[name], TOLERANCE);
         let recorded = formula.get(name);
-        // The recorded numbers are float32. Where their own distance from float64 is larger than the tolerance (the
-        // decoder: 8.6e-5, as its sums are of a hundred times their size before the norms), nobody but the machine that
-        // made them can be within it; who is within the tolerance of the truth is within the sum of both of them.
+        // The recorded numbers were computed in float32. Those of the decoder are 8.6e-5 away from float64, more than
+        // the tolerance: the true result itself would fail it. What is within the tolerance of the truth is within the
+        // sum of both of the recorded numbers.
         let rounding = largest(&(recorded - &exact[name]).unwrap());
         assert!(rounding < 9e-5, "{name}: the two references differ by {rounding:.3e}");
         let allowed = if rounding > TOLERANCE { TOLERANCE + rounding } else { TOLERANCE };

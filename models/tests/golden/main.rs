@@ -8,6 +8,8 @@ mod common;
 mod faults;
 mod formula;
 mod gemma;
+mod hostile;
 mod next_dit;
 mod pipeline;
+mod precision;
 mod transformer;
