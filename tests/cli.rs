@@ -90,7 +90,7 @@ fn json_is_one_event_a_line_and_one_final_object() {
     );
     let done = lines.last().unwrap();
     assert_eq!(
-        (&done["event"], &done["ok"], &done["outputs"]["saved"]),
+        (&done["event"], &done["ok"], &done["outputs"]["saved.paths"]),
         (&"done".into(), &true.into(), &"out/t2i_0.png".into())
     );
     assert_eq!(done["ran"].as_array().unwrap().len(), 8);

@@ -114,6 +114,22 @@ fn an_edit_runs_exactly_what_depends_on_it_and_weights_are_loaded_once() {
 }
 
 #[test]
+fn the_way_back_to_an_earlier_prompt_writes_its_picture_again() {
+    let mut watch = Watch::start(2);
+    watch.ran();
+    let picture = watch.folder.path().join("out/g_0.png");
+    let first = fs::read(&picture).unwrap();
+    watch.edit("a red apple\", about", "a blue owl\", about");
+    watch.ran();
+    assert_ne!(fs::read(&picture).unwrap(), first);
+    watch.edit("a blue owl\", about", "a red apple\", about");
+    // The pixels are in memory; the file holds another picture by now.
+    assert_eq!(watch.ran(), ["saved"]);
+    let again = fs::read(&picture).unwrap();
+    assert_eq!(image::load_from_memory(&again).unwrap(), image::load_from_memory(&first).unwrap());
+}
+
+#[test]
 fn an_invalid_edit_keeps_the_last_valid_graph() {
     let mut watch = Watch::start(1);
     watch.ran();

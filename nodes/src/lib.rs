@@ -16,3 +16,4 @@ pub use compute::{Compute, ComputeError};
 pub use error::{interrupt, mistake, node_error};
 pub use kind::plugin;
 pub use network::Network;
+pub use tensor_file::holds;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use lumina_engine::{Call, NodeError};
+use lumina_engine::{Call, Digest, NodeError, Value, World};
 
 /// Reads one tensor. Without a name the file must hold exactly one.
 pub(crate) fn read(path: &Path, name: Option<&str>, device: &Device) -> Result<Tensor, NodeError> {
@@ -32,8 +32,8 @@ pub(crate) fn read(path: &Path, name: Option<&str>, device: &Device) -> Result<T
     })
 }
 
-/// Writes one tensor.
-pub(crate) fn write(call: &Call<'_>, path: &Path, name: &str, tensor: &Tensor) -> Result<(), NodeError> {
+/// Writes one tensor; gives the digest of the file.
+pub(crate) fn write(call: &Call<'_>, path: &Path, name: &str, tensor: &Tensor) -> Result<Digest, NodeError> {
     let failed =
         |cause: &dyn std::fmt::Display| NodeError::failed(format!("cannot write the tensor: {cause}"));
     let tensor =
@@ -41,5 +41,16 @@ pub(crate) fn write(call: &Call<'_>, path: &Path, name: &str, tensor: &Tensor) -
     let bytes = safetensors::serialize([(name, &tensor)], None).map_err(|e| failed(&e))?;
     call.world
         .write(path, &bytes)
-        .map_err(|cause| NodeError::file(format!("cannot write `{}`: {cause}", path.display())))
+        .map_err(|cause| NodeError::file(format!("cannot write `{}`: {cause}", path.display())))?;
+    Ok(Digest::of(&bytes))
+}
+
+/// Does a file still hold what a node wrote into it? Another run may have written there since.
+pub fn holds(world: &dyn World, path: &Value, digest: &Value) -> bool {
+    match (path, digest) {
+        (Value::Path(path), Value::Text(digest)) => {
+            world.digest(path).is_ok_and(|found| found.to_string() == **digest)
+        }
+        _ => false,
+    }
 }

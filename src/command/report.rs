@@ -41,12 +41,12 @@ fn paths(value: &Value) -> Option<Vec<String>> {
 /// Prints the outputs to the standard output, and what failed to the standard error.
 pub(super) fn print_text(report: &Report, exit: Exit) {
     for (name, values) in &report.outputs {
-        for value in values.iter() {
-            match paths(value) {
-                Some(paths) => paths.iter().for_each(|path| answer(path)),
-                None => answer(&format!("{name}: {}", plain(value))),
-            }
+        let files: Vec<String> = values.iter().filter_map(paths).flatten().collect();
+        // Of a node that wrote files, the files are what matters.
+        if files.is_empty() {
+            values.iter().for_each(|value| answer(&format!("{name}: {}", plain(value))));
         }
+        files.iter().for_each(|file| answer(file));
     }
     for (name, cause) in report.failures() {
         error(&format!("node `{name}`: {cause}"), cause.help());

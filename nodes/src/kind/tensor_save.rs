@@ -17,6 +17,7 @@ pub(crate) fn spec() -> NodeSpec {
         )
         .input(InputSpec::default("name", Type::Text, Value::text("tensor"), "the tensor's name in the file"))
         .output("path", Type::Path, "where it is")
+        .output("digest", Type::Text, "the BLAKE3 digest of the file")
         .effect()
         .example(r#""kept": Node(kind: "tensor.save", with: { "tensor": Link("latent"), "path": "out/latent.safetensors" })"#)
 }
@@ -29,18 +30,18 @@ impl Node for TensorSave {
             let message = format!("cannot write `{}`: {cause}", path.display());
             return Err(vec![Mistake::at("path", message).code(Code::Unwritable)]);
         }
-        Ok(Inference::outputs([Fact::of(Type::Path)]))
+        Ok(Inference::outputs([Fact::of(Type::Path), Fact::of(Type::Text)]))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
         let path = call.path("path")?;
         let tensor = as_tensor(call.value("tensor").unwrap_or(&Value::Bool(false)))?;
-        tensor_file::write(call, &path, call.text("name")?, &tensor)?;
+        let digest = tensor_file::write(call, &path, call.text("name")?, &tensor)?;
         call.written(&path);
-        Ok(vec![Value::path(path)])
+        Ok(vec![Value::path(path), Value::text(digest.to_string())])
     }
 
     fn is_fresh(&self, outputs: &[Value], world: &dyn World) -> bool {
-        matches!(outputs, [Value::Path(path)] if world.exists(path))
+        matches!(outputs, [path, digest] if tensor_file::holds(world, path, digest))
     }
 }

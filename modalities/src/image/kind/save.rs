@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value, World,
+    Call, Code, Digest, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    World,
 };
+use lumina_nodes::holds;
 use lumina_nodes::value::type_of;
 
 use crate::image::metadata::write_png;
@@ -31,6 +33,7 @@ pub(crate) fn spec() -> NodeSpec {
         .template(),
     )
     .output("paths", Type::list(Type::Path), "the files, one for each picture")
+    .output("digests", Type::list(Type::Text), "the BLAKE3 digest of each file")
     .effect()
     .example(r#""saved": Node(kind: "image.save", with: { "image": Link("image"), "path": "out/{graph}_{seed}.png" })"#)
 }
@@ -49,7 +52,8 @@ impl Node for ImageSave {
             })?;
         }
         let bytes = inquiry.fact("image").and_then(Fact::elements).unwrap_or(0) * 2;
-        Ok(Inference::outputs([Fact::of(Type::list(Type::Path))]).working_bytes(bytes))
+        let outputs = [Fact::of(Type::list(Type::Path)), Fact::of(Type::list(Type::Text))];
+        Ok(Inference::outputs(outputs).working_bytes(bytes))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -57,22 +61,28 @@ impl Node for ImageSave {
         let path = call.path("path")?;
         let pictures = to_rgb(&image.tensor).map_err(|error| NodeError::failed(error.to_string()))?;
         let mut paths = Vec::with_capacity(pictures.len());
+        let mut digests = Vec::with_capacity(pictures.len());
         for (index, (width, height, rgb)) in pictures.iter().enumerate() {
             // A stop asked for while pixels were computed leaves no file behind.
             call.check_cancelled()?;
             let path = if pictures.len() == 1 { path.clone() } else { numbered(&path, index) };
-            let write = write_png(*width, *height, rgb, call.provenance)
-                .and_then(|png| call.world.write(&path, &png));
-            write.map_err(|cause| NodeError::file(format!("cannot write `{}`: {cause}", path.display())))?;
+            let failed = |cause| NodeError::file(format!("cannot write `{}`: {cause}", path.display()));
+            let png = write_png(*width, *height, rgb, call.provenance).map_err(failed)?;
+            call.world.write(&path, &png).map_err(failed)?;
             call.written(&path);
+            digests.push(Value::text(Digest::of(&png).to_string()));
             paths.push(Value::path(path));
         }
-        Ok(vec![Value::List(paths.into())])
+        Ok(vec![Value::List(paths.into()), Value::List(digests.into())])
     }
 
     fn is_fresh(&self, outputs: &[Value], world: &dyn World) -> bool {
-        let exists = |value: &Value| matches!(value, Value::Path(path) if world.exists(path));
-        matches!(outputs, [Value::List(paths)] if paths.iter().all(exists))
+        match outputs {
+            [Value::List(paths), Value::List(digests)] => {
+                paths.iter().zip(digests.iter()).all(|(path, digest)| holds(world, path, digest))
+            }
+            _ => false,
+        }
     }
 }
 
