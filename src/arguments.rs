@@ -60,11 +60,27 @@ pub(crate) enum Command {
     },
     /// Show what a file is and where it comes from: a picture made here, a model folder, weights
     Inspect(InspectArguments),
+    /// Look after results that are kept on disk
+    Cache {
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: Shell,
     },
+}
+
+impl Command {
+    /// The cache that a command works with.
+    pub(crate) fn cache(&self) -> Option<&CacheArguments> {
+        match self {
+            Command::Run(arguments) | Command::Watch(arguments) => Some(&arguments.graph.cache),
+            Command::Plan(arguments) => Some(&arguments.graph.cache),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,6 +99,40 @@ pub(crate) enum NodesCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CacheCommand {
+    /// Show how much is kept
+    Ls {
+        #[command(flatten)]
+        cache: CacheArguments,
+
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what was unused for longest until the limit is kept
+    Gc {
+        #[command(flatten)]
+        cache: CacheArguments,
+    },
+    /// Remove everything
+    Clear {
+        #[command(flatten)]
+        cache: CacheArguments,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CacheArguments {
+    /// Keep results in this folder, so that they survive the program; `LUMINA_GRAPH_CACHE` does the same
+    #[arg(long, value_name = "DIR", help_heading = "Cache")]
+    pub(crate) cache_dir: Option<PathBuf>,
+
+    /// The most the folder may hold, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 10_240, help_heading = "Cache")]
+    pub(crate) cache_limit: u64,
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +154,9 @@ pub(crate) struct GraphArguments {
 
     #[command(flatten)]
     pub(crate) device: DeviceArguments,
+
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! The engine: node kinds and a cache, and the way from a graph's text to its outputs.
 
-use crate::cache::MemoryCache;
+use crate::cache::{Cache, DiskCache, MemoryCache};
 use crate::cancel::Cancel;
 use crate::check::{Checked, Overrides, check};
 use crate::document::{Document, parse};
@@ -19,7 +19,7 @@ const CACHE_BUDGET: u64 = 4 << 30;
 /// Node kinds and a cache. One engine serves any number of runs, one after the other.
 pub struct Engine {
     registry: Registry,
-    cache: MemoryCache,
+    cache: Cache,
 }
 
 /// What a run is told beside the graph.
@@ -41,7 +41,13 @@ impl Default for RunOptions<'_> {
 impl Engine {
     /// An engine that knows some node kinds, with an empty memory cache.
     pub fn new(registry: Registry) -> Self {
-        Self { registry, cache: MemoryCache::new(CACHE_BUDGET) }
+        Self { registry, cache: Cache { memory: MemoryCache::new(CACHE_BUDGET), disk: None } }
+    }
+
+    /// Keeps outputs on disk too.
+    pub fn with_disk_cache(mut self, disk: DiskCache) -> Self {
+        self.cache.disk = Some(disk);
+        self
     }
 
     /// The node kinds.
@@ -49,8 +55,8 @@ impl Engine {
         &self.registry
     }
 
-    /// The memory cache.
-    pub fn cache(&self) -> &MemoryCache {
+    /// The caches.
+    pub fn cache(&self) -> &Cache {
         &self.cache
     }
 
@@ -68,12 +74,12 @@ impl Engine {
 
     /// Says what a run would do.
     pub fn plan(&self, graph: &Graph, world: &dyn World, targets: Option<Vec<usize>>) -> Plan {
-        Plan::new(graph, targets.unwrap_or_else(|| graph.targets()), &self.cache, world)
+        Plan::new(graph, targets.unwrap_or_else(|| graph.targets()), &self.cache, &self.registry, world)
     }
 
     /// Runs a graph.
     pub fn run(&self, graph: &Graph, world: &dyn World, options: RunOptions<'_>) -> Report {
         let plan = self.plan(graph, world, options.targets);
-        run(graph, plan, &self.cache, world, &options.cancel, options.events)
+        run(graph, plan, &self.cache, &self.registry, world, &options.cancel, options.events)
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::cache::MemoryCache;
+use crate::cache::Cache;
 use crate::graph::{Graph, Input};
 use crate::key::{Digest, Key, KeyBuilder};
 use crate::node_error::NodeError;
+use crate::registry::Registry;
 use crate::value::Value;
 use crate::world::World;
 
@@ -43,7 +44,13 @@ pub enum Action {
 
 impl Plan {
     /// Plans a run for some nodes, given what is in the cache.
-    pub fn new(graph: &Graph, targets: Vec<usize>, cache: &MemoryCache, world: &dyn World) -> Self {
+    pub fn new(
+        graph: &Graph,
+        targets: Vec<usize>,
+        cache: &Cache,
+        registry: &Registry,
+        world: &dyn World,
+    ) -> Self {
         let wanted = ancestors(graph, &targets);
         let (keys, digests) = keys(graph, &wanted, world);
         let mut needed = vec![false; graph.nodes.len()];
@@ -59,7 +66,7 @@ impl Plan {
             let action = match &keys[index] {
                 None => continue,
                 Some(Err(error)) => Action::Fail(error.clone()),
-                Some(Ok(key)) => match cache.get(key) {
+                Some(Ok(key)) => match cache.get(key, registry, world) {
                     Some(outputs) if node.kind.node.is_fresh(&outputs, world) => Action::Cached(outputs),
                     _ => Action::Run(*key),
                 },

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use crate::node::Node;
 use crate::spec::NodeSpec;
+use crate::value::{Storable, Value};
+use crate::world::World;
 
 /// A node kind: its description and its behaviour.
 pub struct Kind {
@@ -14,10 +16,18 @@ pub struct Kind {
     pub node: Box<dyn Node>,
 }
 
-/// All node kinds by name.
+/// All node kinds by name, and the types whose values can be kept on disk.
 #[derive(Default)]
 pub struct Registry {
     kinds: BTreeMap<&'static str, Arc<Kind>>,
+    codecs: BTreeMap<&'static str, Codec>,
+}
+
+/// How values of a domain type become bytes and come back.
+#[derive(Clone, Copy)]
+pub(crate) struct Codec {
+    pub(crate) store: fn(&Value) -> Result<Vec<u8>, String>,
+    pub(crate) restore: fn(&[u8], &dyn World) -> Result<Value, String>,
 }
 
 impl Registry {
@@ -40,6 +50,18 @@ impl Registry {
             "the node kind `{name}` is registered twice"
         );
         self
+    }
+
+    /// Lets values of a type be kept on disk.
+    pub fn storable<T: Storable>(&mut self) -> &mut Self {
+        let store = |value: &Value| value.downcast::<T>().ok_or("another type")?.store();
+        let restore = |bytes: &[u8], world: &dyn World| T::restore(bytes, world).map(Value::domain);
+        self.codecs.insert(T::NAME, Codec { store, restore });
+        self
+    }
+
+    pub(crate) fn codec(&self, domain: &str) -> Option<&Codec> {
+        self.codecs.get(domain)
     }
 
     /// Adds all kinds of a plugin.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::cache::MemoryCache;
+use crate::cache::Cache;
 use crate::call::Call;
 use crate::cancel::Cancel;
 use crate::event::{Event, Events};
@@ -14,6 +14,7 @@ use crate::key::Key;
 use crate::node_error::NodeError;
 use crate::plan::{Action, Plan};
 use crate::provenance::Provenance;
+use crate::registry::Registry;
 use crate::types::Type;
 use crate::value::Value;
 use crate::world::World;
@@ -79,7 +80,8 @@ impl Report {
 pub(crate) fn run(
     graph: &Graph,
     plan: Plan,
-    cache: &MemoryCache,
+    cache: &Cache,
+    registry: &Registry,
     world: &dyn World,
     cancel: &Cancel,
     events: &dyn Events,
@@ -91,6 +93,7 @@ pub(crate) fn run(
     let mut runner = Runner {
         graph,
         cache,
+        registry,
         world,
         cancel,
         events,
@@ -124,7 +127,8 @@ pub(crate) fn run(
 
 struct Runner<'a> {
     graph: &'a Graph,
-    cache: &'a MemoryCache,
+    cache: &'a Cache,
+    registry: &'a Registry,
     world: &'a dyn World,
     cancel: &'a Cancel,
     events: &'a dyn Events,
@@ -170,7 +174,7 @@ impl Runner<'_> {
             Ok(outputs) => {
                 let elapsed = started.elapsed();
                 let outputs: Arc<[Value]> = outputs.into();
-                self.cache.insert(key, Arc::clone(&outputs), elapsed);
+                self.cache.insert(key, &outputs, elapsed, self.registry);
                 self.values[index] = Some(outputs);
                 self.events.event(&Event::NodeFinished { node: node.name.clone(), elapsed });
                 Outcome::Ran

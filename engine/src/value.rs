@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::types::Type;
+use crate::world::World;
 
 /// A value. Large contents are shared, so a clone costs a counter.
 #[derive(Clone)]
@@ -33,6 +34,21 @@ pub trait Domain: Any + Send + Sync {
 
     /// Bytes of memory it holds on to, for the cache's budget.
     fn byte_size(&self) -> u64;
+}
+
+/// A [`Domain`] type whose values can be kept on disk.
+pub trait Storable: Domain + Sized {
+    /// The value as bytes.
+    ///
+    /// # Errors
+    /// When it cannot be read back from its device; it is then not kept.
+    fn store(&self) -> Result<Vec<u8>, String>;
+
+    /// The value from its bytes, on the device of the world.
+    ///
+    /// # Errors
+    /// When the bytes are not those of such a value; they are then taken as absent.
+    fn restore(bytes: &[u8], world: &dyn World) -> Result<Self, String>;
 }
 
 /// A shared value of a [`Domain`] type.
@@ -64,6 +80,14 @@ impl Value {
     pub fn downcast<T: Domain>(&self) -> Option<Arc<T>> {
         match self {
             Value::Domain(domain) => Arc::clone(&domain.content).downcast().ok(),
+            _ => None,
+        }
+    }
+
+    /// The name of its domain type, if it has one.
+    pub(crate) fn domain_name(&self) -> Option<&'static str> {
+        match self {
+            Value::Domain(domain) => Some(domain.name),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod cache;
 mod check;
 mod completions;
 mod inspect;
@@ -9,16 +10,19 @@ mod report;
 mod run;
 mod watch;
 
+use std::path::PathBuf;
+
 use lumina_engine::{
-    Cancel, Checked, Document, Engine, Events, Graph, Overrides, Registry, Report, Resources, RunOptions,
-    Source,
+    Cancel, Checked, DiskCache, Document, Engine, Events, Graph, Overrides, Registry, Report, Resources,
+    RunOptions, Source,
 };
 use lumina_nodes::{Compute, Network};
 
-use crate::arguments::{Arguments, Command, GraphArguments};
+use crate::arguments::{Arguments, CacheArguments, Command, GraphArguments};
 use crate::exit::Exit;
+use crate::folder_store::FolderStore;
 use crate::json::{self, JsonEvents};
-use crate::messages::{answer, diagnostics, error};
+use crate::messages::{answer, diagnostics, error, say};
 use crate::params_file;
 use crate::progress::Progress;
 use crate::world::LocalWorld;
@@ -32,12 +36,12 @@ struct Context {
 }
 
 pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
-    let context = Context {
-        engine: Engine::new(registry),
-        color: arguments.color,
-        quiet: arguments.quiet,
-        verbose: arguments.verbose > 0,
-    };
+    let mut engine = Engine::new(registry);
+    if let Some(disk) = arguments.command.cache().and_then(disk_cache) {
+        engine = engine.with_disk_cache(disk);
+    }
+    let context =
+        Context { engine, color: arguments.color, quiet: arguments.quiet, verbose: arguments.verbose > 0 };
     match arguments.command {
         Command::Run(arguments) => run::run(&context, &arguments),
         Command::Watch(arguments) => watch::watch(&context, &arguments),
@@ -45,8 +49,19 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
         Command::Plan(arguments) => plan::plan(&context, &arguments),
         Command::Nodes { command } => nodes::nodes(&context, &command),
         Command::Inspect(arguments) => inspect::inspect(&context, &arguments),
+        Command::Cache { command } => cache::cache(&command),
         Command::Completions { shell } => completions::completions(shell),
     }
+}
+
+/// The environment variable that names a cache folder.
+const CACHE_VARIABLE: &str = "LUMINA_GRAPH_CACHE";
+
+/// The disk cache that was asked for.
+fn disk_cache(arguments: &CacheArguments) -> Option<DiskCache> {
+    let variable = || std::env::var_os(CACHE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = arguments.cache_dir.clone().or_else(variable)?;
+    Some(DiskCache::new(FolderStore::new(folder), arguments.cache_limit.saturating_mul(1 << 20)))
 }
 
 /// A graph that was read and checked, with the world it is in.
@@ -101,6 +116,11 @@ impl Context {
         let names: Vec<String> = targets.iter().map(|target| graph.nodes[*target].name.clone()).collect();
         let report = self.engine.run(graph, world, RunOptions { targets: Some(targets), cancel, events });
         let exit = Exit::of_report(&report, &names);
+        if let Some(disk) = &self.engine.cache().disk
+            && let Err(cause) = disk.collect()
+        {
+            say(&format!("warning: cannot keep the cache within its limit: {cause}"));
+        }
         (report, exit)
     }
 

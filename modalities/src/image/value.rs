@@ -1,7 +1,8 @@
 //! A picture, or a batch of them.
 
 use candle_core::Tensor;
-use lumina_engine::Domain;
+use lumina_engine::{Domain, Storable, World};
+use lumina_nodes::value::packed::{pack, take, unpack};
 use lumina_nodes::value::tensor_bytes;
 
 /// Pictures of one size.
@@ -16,5 +17,15 @@ impl Domain for Image {
 
     fn byte_size(&self) -> u64 {
         tensor_bytes(&self.tensor)
+    }
+}
+
+impl Storable for Image {
+    fn store(&self) -> Result<Vec<u8>, String> {
+        pack(&[("image", &self.tensor)], String::new())
+    }
+
+    fn restore(bytes: &[u8], world: &dyn World) -> Result<Self, String> {
+        Ok(Self { tensor: take(&mut unpack(bytes, world)?.0, "image")? })
     }
 }

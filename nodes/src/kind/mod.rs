@@ -13,8 +13,16 @@ mod text_encode;
 
 use lumina_engine::Registry;
 
+use crate::value::{Conditioning, Latent, Space, TensorValue, Times};
+
 /// Adds all node kinds of this crate.
 pub fn plugin(registry: &mut Registry) {
+    registry
+        .storable::<Conditioning>()
+        .storable::<Latent>()
+        .storable::<Space>()
+        .storable::<TensorValue>()
+        .storable::<Times>();
     registry
         .add(backbone_velocity::spec(), backbone_velocity::BackboneVelocity)
         .add(guidance_cfg::spec(), guidance_cfg::GuidanceCfg)

@@ -1,8 +1,10 @@
 //! What a backbone is told to draw.
 
-use lumina_engine::Domain;
+use candle_core::Tensor;
+use lumina_engine::{Domain, Storable, World};
 use lumina_models::text::TextFeatures;
 
+use super::packed::{pack, take, unpack};
 use super::tensor_bytes;
 
 /// Text features of prompts, and those of the empty prompt to guide away from.
@@ -19,5 +21,26 @@ impl Domain for Conditioning {
 
     fn byte_size(&self) -> u64 {
         tensor_bytes(&self.features.features) + tensor_bytes(&self.empty.features)
+    }
+}
+
+impl Storable for Conditioning {
+    fn store(&self) -> Result<Vec<u8>, String> {
+        let tensors: [(&str, &Tensor); 4] = [
+            ("features", &self.features.features),
+            ("mask", &self.features.mask),
+            ("empty", &self.empty.features),
+            ("empty_mask", &self.empty.mask),
+        ];
+        pack(&tensors, String::new())
+    }
+
+    fn restore(bytes: &[u8], world: &dyn World) -> Result<Self, String> {
+        let (mut tensors, _) = unpack(bytes, world)?;
+        let mut features = |features: &str, mask: &str| {
+            let (features, mask) = (take(&mut tensors, features)?, take(&mut tensors, mask)?);
+            TextFeatures::new(features, &mask).map_err(|error| error.to_string())
+        };
+        Ok(Self { features: features("features", "mask")?, empty: features("empty", "empty_mask")? })
     }
 }

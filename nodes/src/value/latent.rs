@@ -1,8 +1,9 @@
 //! A picture, or frames, or sound, as a backbone sees it.
 
 use candle_core::Tensor;
-use lumina_engine::Domain;
+use lumina_engine::{Domain, Storable, World};
 
+use super::packed::{pack, take, unpack};
 use super::{Space, tensor_bytes};
 
 /// A latent grid in the scale of the backbone.
@@ -19,5 +20,16 @@ impl Domain for Latent {
 
     fn byte_size(&self) -> u64 {
         tensor_bytes(&self.tensor)
+    }
+}
+
+impl Storable for Latent {
+    fn store(&self) -> Result<Vec<u8>, String> {
+        pack(&[("latent", &self.tensor)], self.space.to_text())
+    }
+
+    fn restore(bytes: &[u8], world: &dyn World) -> Result<Self, String> {
+        let (mut tensors, space) = unpack(bytes, world)?;
+        Ok(Self { tensor: take(&mut tensors, "latent")?, space: Space::from_text(&space)? })
     }
 }

@@ -4,6 +4,7 @@ mod autoencoder;
 mod backbone;
 mod conditioning;
 mod latent;
+pub mod packed;
 mod space;
 mod tensor;
 mod text_encoder;

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use lumina_engine::{Domain, Fact, Type};
+use lumina_engine::{Domain, Fact, Storable, Type, World};
 use lumina_models::backbone::NextDitConfig;
 use lumina_models::vae::AutoencoderConfig;
+use serde::{Deserialize, Serialize};
 
 /// What the numbers of a latent mean.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Space {
     /// Channels.
     pub channels: usize,
@@ -38,6 +39,15 @@ impl Space {
         self.downscale * self.patch
     }
 
+    /// The space as text, for values that are kept.
+    pub(crate) fn to_text(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    pub(crate) fn from_text(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+
     /// A fact about a value in this space.
     pub fn fact(&self, ty: Type) -> Fact {
         Fact::of(ty)
@@ -60,5 +70,15 @@ impl Domain for Space {
 
     fn byte_size(&self) -> u64 {
         size_of::<Self>() as u64
+    }
+}
+
+impl Storable for Space {
+    fn store(&self) -> Result<Vec<u8>, String> {
+        Ok(self.to_text().into_bytes())
+    }
+
+    fn restore(bytes: &[u8], _: &dyn World) -> Result<Self, String> {
+        Self::from_text(&String::from_utf8_lossy(bytes))
     }
 }

@@ -1,8 +1,9 @@
 //! Plain tensors, for looking inside.
 
 use candle_core::Tensor;
-use lumina_engine::{Domain, NodeError, Type, Value};
+use lumina_engine::{Domain, NodeError, Storable, Type, Value, World};
 
+use super::packed::{pack, take, unpack};
 use super::{Conditioning, Latent, Times, tensor_bytes, type_of};
 
 /// A tensor without a meaning of its own.
@@ -14,6 +15,16 @@ impl Domain for TensorValue {
 
     fn byte_size(&self) -> u64 {
         tensor_bytes(&self.0)
+    }
+}
+
+impl Storable for TensorValue {
+    fn store(&self) -> Result<Vec<u8>, String> {
+        pack(&[("tensor", &self.0)], String::new())
+    }
+
+    fn restore(bytes: &[u8], world: &dyn World) -> Result<Self, String> {
+        Ok(Self(take(&mut unpack(bytes, world)?.0, "tensor")?))
     }
 }
 

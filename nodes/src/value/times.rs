@@ -1,6 +1,6 @@
 //! The times a sampler stops at.
 
-use lumina_engine::Domain;
+use lumina_engine::{Domain, Storable, World};
 
 /// Points from 0 (noise) to 1 (data): one more than there are steps.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,5 +21,19 @@ impl Domain for Times {
 
     fn byte_size(&self) -> u64 {
         8 * self.points.len() as u64
+    }
+}
+
+impl Storable for Times {
+    fn store(&self) -> Result<Vec<u8>, String> {
+        Ok(self.points.iter().flat_map(|point| point.to_le_bytes()).collect())
+    }
+
+    fn restore(bytes: &[u8], _: &dyn World) -> Result<Self, String> {
+        let (points, rest) = bytes.as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err("a part of a number is left".to_owned());
+        }
+        Ok(Self { points: points.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect() })
     }
 }

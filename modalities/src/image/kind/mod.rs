@@ -9,9 +9,12 @@ mod tensor;
 
 use lumina_engine::Registry;
 
+use super::Image;
+
 /// Adds the node kinds of pictures.
 pub fn plugin(registry: &mut Registry) {
     registry
+        .storable::<Image>()
         .add(decode::spec(), decode::ImageDecode)
         .add(encode::spec(), encode::ImageEncode)
         .add(load::spec(), load::ImageLoad)
