@@ -149,8 +149,9 @@ pub(crate) struct GraphArguments {
     pub(crate) params: Option<PathBuf>,
 
     /// Short for `--set seed=N`
-    #[arg(long, value_name = "N", help_heading = "Values")]
-    pub(crate) seed: Option<u64>,
+    #[arg(long, value_name = "N", help_heading = "Values", allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) seed: Option<i64>,
 
     #[command(flatten)]
     pub(crate) device: DeviceArguments,

@@ -1,14 +1,29 @@
 //! The only places that print: results to the standard output, all else to the standard error.
 
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lumina_engine::{Diagnostic, Source, render};
 
 use crate::arguments::ColorChoice;
 
-/// Prints a line of results. A closed pipe is the reader's choice and no error.
+/// Set when results could not be printed.
+static UNPRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints a line of results. A closed pipe is the reader's choice and no error; a full disk is one.
 pub(crate) fn answer(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let mut output = std::io::stdout();
+    if let Err(cause) = writeln!(output, "{text}").and_then(|()| output.flush())
+        && cause.kind() != std::io::ErrorKind::BrokenPipe
+        && !UNPRINTED.swap(true, Ordering::Relaxed)
+    {
+        error(&format!("cannot write to the standard output: {cause}"), None);
+    }
+}
+
+/// Was there something that could not be printed?
+pub(crate) fn is_unprinted() -> bool {
+    UNPRINTED.load(Ordering::Relaxed)
 }
 
 /// Prints a line of news.

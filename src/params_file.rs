@@ -3,58 +3,99 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use lumina_engine::{Code, Diagnostic, Expression, Source, parse_values};
 
-/// Reads `{"name": value, ...}` as texts, as if each had been given with `--set`.
-pub(crate) fn read(path: &Path) -> Result<Vec<(String, String)>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    // JSON is RON as far as maps of plain values go.
-    let value: ron::Value =
-        ron::from_str(&text).with_context(|| format!("`{}` is not a RON or JSON map", path.display()))?;
-    let ron::Value::Map(map) = value else {
-        bail!("`{}` must be a map `{{\"name\": value}}`", path.display());
+use crate::arguments::ColorChoice;
+use crate::exit::Exit;
+use crate::messages::{diagnostics, error};
+
+/// Reads `{"name": value, ...}` as texts, as if each had been given with `--set`; prints what is wrong with the file.
+pub(crate) fn read(path: &Path, color: ColorChoice) -> Result<Vec<(String, String)>, Exit> {
+    let text = fs::read_to_string(path).map_err(|cause| {
+        error(&format!("cannot read the parameters `{}`: {cause}", path.display()), None);
+        Exit::File
+    })?;
+    let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    if is_json { json(path, text.trim_start_matches('\u{feff}')) } else { ron(path, text, color) }
+}
+
+fn json(path: &Path, text: &str) -> Result<Vec<(String, String)>, Exit> {
+    let wrong = |reason: String| {
+        error(&format!("`{}` is not a JSON object of plain values: {reason}", path.display()), None);
+        Exit::Usage
     };
-    map.iter()
-        .map(|(name, value)| {
-            let ron::Value::String(name) = name else {
-                bail!("`{}`: names must be texts in quotes", path.display());
-            };
-            Ok((name.clone(), plain(value).with_context(|| format!("`{}`: `{name}`", path.display()))?))
+    let map: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(text).map_err(|cause| wrong(cause.to_string()))?;
+    map.into_iter()
+        .map(|(name, value)| match value {
+            serde_json::Value::String(text) => Ok((name, text)),
+            serde_json::Value::Bool(value) => Ok((name, value.to_string())),
+            serde_json::Value::Number(number) => Ok((name, number.to_string())),
+            _ => Err(wrong(format!("`{name}` is neither a text nor a number nor a truth value"))),
         })
         .collect()
 }
 
-fn plain(value: &ron::Value) -> Result<String> {
-    match value {
-        ron::Value::String(text) => Ok(text.clone()),
-        ron::Value::Bool(value) => Ok(value.to_string()),
-        ron::Value::Number(number) => {
-            let number = number.into_f64();
-            // A whole number keeps its form: `3` must not become `3.0`.
-            Ok(if number.fract() == 0.0 && number.abs() < 9e15 {
-                format!("{number:.0}")
-            } else {
-                number.to_string()
-            })
-        }
-        _ => bail!("only texts, numbers and truth values can be parameters"),
+fn ron(path: &Path, text: String, color: ColorChoice) -> Result<Vec<(String, String)>, Exit> {
+    let source = Source::new(path, text);
+    let (entries, mut wrong) = parse_values(&source);
+    let mut values = Vec::new();
+    for (name, expression) in entries {
+        let value = match expression.value {
+            Expression::Text(text) => text,
+            Expression::Bool(value) => value.to_string(),
+            Expression::Int(value) => value.to_string(),
+            Expression::Float(value) => value.to_string(),
+            other => {
+                let message = format!("`{}` must be a plain value, not {}", name.value, other.describe());
+                wrong.push(
+                    Diagnostic::new(Code::BadOverride, expression.span, message).label("not a plain value"),
+                );
+                continue;
+            }
+        };
+        values.push((name.value, value));
     }
+    if wrong.is_empty() {
+        return Ok(values);
+    }
+    diagnostics(&source, &wrong, color, false);
+    Err(Exit::Usage)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn read_text(name: &str, text: &str) -> Result<Vec<(String, String)>, Exit> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        read(&path, ColorChoice::Never)
+    }
+
     #[test]
     fn ron_and_json_are_read_alike() {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, text) in
-            [("a.ron", "{ \"s\": \"x\", /* c */ \"n\": 3, }"), ("a.json", "{\"s\": \"x\", \"n\": 3}")]
-        {
-            let path = folder.path().join(name);
-            fs::write(&path, text).unwrap();
-            let values = read(&path).unwrap();
-            assert_eq!(values, [("n".to_owned(), "3".to_owned()), ("s".to_owned(), "x".to_owned())]);
+        let expected = [("s".to_owned(), "é".to_owned()), ("n".to_owned(), "9007199254740993".to_owned())];
+        assert_eq!(
+            read_text("a.ron", "{ \"s\": \"é\", /* c */ \"n\": 9007199254740993, }").unwrap(),
+            expected
+        );
+        assert_eq!(read_text("a.json", "{\"s\": \"\\u00e9\", \"n\": 9007199254740993}").unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_no_map_of_plain_values_is_refused() {
+        for (name, text) in [
+            ("a.ron", "{ \"a\": 1, \"a\": 2 }"),
+            ("a.ron", "{ \"a\": [1] }"),
+            ("a.ron", "(a: 1)"),
+            ("a.ron", "{ \"a\": Param(\"b\") }"),
+            ("a.json", "{\"a\": null}"),
+            ("a.json", "[1]"),
+            ("a.json", ""),
+        ] {
+            assert_eq!(read_text(name, text), Err(Exit::Usage), "{text}");
         }
     }
 }

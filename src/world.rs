@@ -34,12 +34,15 @@ impl LocalWorld {
     ///
     /// `environment` names the device and number format for content keys.
     pub fn new(graph: &Path, environment: String, resources: Resources) -> Self {
+        let beside = graph.parent().unwrap_or(Path::new("")).to_owned();
+        let above = match beside.file_name() {
+            Some(_) => beside.parent().unwrap_or(Path::new("")).to_owned(),
+            None => beside.join(".."),
+        };
         let mut search = vec![PathBuf::new()];
-        if let Some(folder) = graph.parent() {
-            search.push(folder.to_owned());
-            search.extend(folder.parent().map(Path::to_owned));
-            if folder.parent().is_some_and(|above| above.as_os_str().is_empty()) {
-                search.pop();
+        for folder in [beside, above] {
+            if !search.contains(&folder) {
+                search.push(folder);
             }
         }
         search.extend(std::env::var_os(MODELS_VARIABLE).map(PathBuf::from));
@@ -78,12 +81,14 @@ impl World for LocalWorld {
     }
 
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let folder = folder_of(path);
+        // A link stays one: what it points at is written.
+        let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
+        let folder = folder_of(&target);
         fs::create_dir_all(folder)?;
         let mut file = temporary(folder)?;
         file.write_all(content)?;
         file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
+        file.persist(&target).map_err(|error| plain(error.error))?;
         Ok(())
     }
 
@@ -131,7 +136,15 @@ pub(crate) fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder)
+    builder.tempfile_in(folder).map_err(plain)
+}
+
+/// The error without the name of the temporary file, which nobody asked about.
+fn plain(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(_) => error,
+        None => io::Error::new(error.kind(), error.kind().to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The program from outside: output, exit codes, files.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says what it skips")]
 
 mod support;
 
@@ -133,7 +133,8 @@ fn exit_codes_are_those_of_the_documentation() {
     ] {
         assert_eq!(t2i(folder.path(), "run", &wrong).status.code(), Some(2), "{wrong:?}");
     }
-    assert_eq!(t2i(folder.path(), "run", &["--params", "nothing.ron"]).status.code(), Some(2));
+    assert_eq!(t2i(folder.path(), "run", &["--params", "nothing.ron"]).status.code(), Some(4));
+    assert_eq!(t2i(folder.path(), "run", &["--seed", "-1"]).status.code(), Some(2));
     assert!(!folder.path().join("out").exists());
 }
 
@@ -208,6 +209,81 @@ fn a_second_identical_run_in_one_process_executes_nothing() {
     assert_eq!(first.with(|outcome| *outcome == Outcome::Ran).len(), 8);
     let second = engine.run(&graph, &world, RunOptions::default());
     assert_eq!(second.with(|outcome| *outcome == Outcome::Ran), [""; 0]);
+}
+
+#[test]
+fn a_graph_named_without_its_folder_finds_what_lies_above() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("graphs")).unwrap();
+    fs::copy(root().join("Cargo.toml"), folder.path().join("weights.png")).unwrap();
+    let graph =
+        r#"Graph(format: 1, nodes: { "a": Node(kind: "image.load", with: { "path": "weights.png" }) })"#;
+    fs::write(folder.path().join("graphs/g.ron"), graph).unwrap();
+    let said = stderr(&run(&folder.path().join("graphs"), &["check", "g.ron"]));
+    assert!(said.contains("it is neither PNG nor JPEG nor WebP") || said.contains("it is damaged"), "{said}");
+}
+
+#[test]
+fn a_small_file_that_claims_to_be_a_huge_picture_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = Vec::new();
+    image::RgbImage::new(1, 1)
+        .write_to(&mut std::io::Cursor::new(&mut bytes), image::ImageFormat::Png)
+        .unwrap();
+    // Width and height stand behind the signature and the head of the first chunk, whose checksum follows them.
+    bytes[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+    let checksum = crc32(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&checksum.to_be_bytes());
+    fs::write(folder.path().join("bomb.png"), bytes).unwrap();
+    let graph = r#"Graph(format: 1, nodes: { "a": Node(kind: "image.load", with: { "path": "bomb.png" }) })"#;
+    fs::write(folder.path().join("g.ron"), graph).unwrap();
+    let output = run(folder.path(), &["run", "g.ron"]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(stderr(&output).contains("it is too large"), "{}", stderr(&output));
+}
+
+/// The checksum of PNG chunks.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32| if crc & 1 == 1 { 0xedb8_8320 ^ (crc >> 1) } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc: u32, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+}
+
+#[test]
+fn a_latent_without_numbers_makes_no_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let values: Vec<u8> = std::iter::repeat_n(f32::NAN.to_le_bytes(), 4 * 2 * 2).flatten().collect();
+    let view =
+        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1, 4, 2, 2], &values).unwrap();
+    let bytes = safetensors::serialize([("latent", view)], None).unwrap();
+    fs::write(folder.path().join("nan.safetensors"), bytes).unwrap();
+    let graph = format!(
+        r#"Graph(format: 1, nodes: {{
+            "model": Node(kind: "model.open", with: {{ "path": {:?} }}),
+            "read": Node(kind: "tensor.load", with: {{ "path": "nan.safetensors" }}),
+            "latent": Node(kind: "tensor.latent", with: {{ "tensor": Link("read"), "space": Link("model.space") }}),
+            "image": Node(kind: "image.decode", with: {{ "decoder": Link("model.decoder"), "latent": Link("latent") }}),
+            "saved": Node(kind: "image.save", with: {{ "image": Link("image") }}),
+        }})"#,
+        golden_pipeline()
+    );
+    fs::write(folder.path().join("g.ron"), graph).unwrap();
+    let output = run(folder.path(), &["run", "g.ron"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("not finite numbers") && !folder.path().join("out").exists());
+}
+
+#[test]
+fn a_full_disk_behind_the_standard_output_is_noticed() {
+    let full = fs::File::options().write(true).open("/dev/full");
+    let Ok(full) = full else {
+        println!("skipped: this machine has no /dev/full");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["nodes", "ls"][..], &["completions", "bash"]] {
+        let status = program(folder.path(), arguments).stdout(full.try_clone().unwrap()).status().unwrap();
+        assert_eq!(status.code(), Some(4), "{arguments:?}");
+    }
 }
 
 #[test]

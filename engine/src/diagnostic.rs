@@ -63,6 +63,7 @@ codes! {
     AmbiguousOutput = "LG0207", Graph, "The node has several outputs and none is named";
     Cycle = "LG0208", Graph, "Nodes depend on each other in a circle";
     UnknownPlaceholder = "LG0209", Graph, "A path template names something that does not exist";
+    SameOutput = "LG0210", Graph, "Two nodes write to the same path";
     WrongType = "LG0301", Graph, "A value of another type is expected";
     OutOfRange = "LG0302", Graph, "The number is outside the allowed range";
     NotAChoice = "LG0303", Graph, "The text is none of the allowed choices";

@@ -5,12 +5,20 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use crate::diagnostic::{Class, Diagnostic};
 use crate::source::{Source, Span};
 
+/// More mistakes than this are counted, not shown: nobody reads on.
+const SHOWN: usize = 50;
+
 /// Renders diagnostics one after the other, sorted by place, with an empty line between them.
 pub fn render(source: &Source, diagnostics: &[Diagnostic], color: bool) -> String {
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
     sorted.sort_by_key(|diagnostic| (diagnostic.span.map_or(usize::MAX, |span| span.start), diagnostic.code));
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    sorted.iter().map(|diagnostic| one(source, diagnostic, &renderer) + "\n").collect::<Vec<_>>().join("\n")
+    let mut texts: Vec<String> =
+        sorted.iter().take(SHOWN).map(|diagnostic| one(source, diagnostic, &renderer) + "\n").collect();
+    if sorted.len() > SHOWN {
+        texts.push(format!("and {} more\n", sorted.len() - SHOWN));
+    }
+    texts.join("\n")
 }
 
 fn one(source: &Source, diagnostic: &Diagnostic, renderer: &Renderer) -> String {

@@ -264,6 +264,7 @@ impl Runner<'_> {
 fn fits(ty: &Type, value: &Value) -> bool {
     match (ty, value) {
         (Type::List(_), Value::List(items)) if items.is_empty() => true,
+        (Type::OneOf(types), _) => types.iter().any(|ty| fits(ty, value)),
         _ => ty.accepts(&value.ty()),
     }
 }

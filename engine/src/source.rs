@@ -50,7 +50,12 @@ pub struct Source {
 impl Source {
     /// A source that was read from `path`, or that pretends to be.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
-        Self { path: path.into(), text: text.into() }
+        let mut text = text.into();
+        // Some editors begin a file with a byte order mark, which is no part of the text.
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
+        Self { path: path.into(), text }
     }
 
     /// The path it is reported under.

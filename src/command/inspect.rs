@@ -30,6 +30,9 @@ fn describe(context: &Context, arguments: &InspectArguments) -> Result<()> {
     }
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     if arguments.graph {
+        if extension.as_deref() != Some("png") {
+            bail!("`{}` carries no graph: only pictures in `.png` files do", path.display());
+        }
         let (document, provenance) = provenance(path)?;
         answer(restore(&document, &provenance, context.engine.registry()).trim_end());
         return Ok(());
@@ -90,6 +93,9 @@ fn weights(path: &Path) -> Result<Value> {
 }
 
 fn folder(path: &Path) -> Result<Value> {
+    if !path.join("model_index.json").exists() {
+        bail!("`{}` is not a model folder: it has no `model_index.json`", path.display());
+    }
     let report = PipelineFolder::verify(path);
     if !report.is_loadable() {
         let mistakes: Vec<String> =
@@ -151,6 +157,13 @@ fn print(value: &Value, depth: usize) {
     }
 }
 
+/// A value on one line. Control characters are written out: a file from elsewhere must not speak to the terminal.
 fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    text.chars()
+        .flat_map(|character| match character.is_control() {
+            true => character.escape_default().collect::<Vec<_>>(),
+            false => vec![character],
+        })
+        .collect()
 }

@@ -18,11 +18,11 @@ use lumina_engine::{
 };
 use lumina_nodes::{Compute, Network};
 
-use crate::arguments::{Arguments, CacheArguments, Command, GraphArguments};
+use crate::arguments::{Arguments, CacheArguments, ColorChoice, Command, GraphArguments};
 use crate::exit::Exit;
 use crate::folder_store::FolderStore;
 use crate::json::{self, JsonEvents};
-use crate::messages::{answer, diagnostics, error, say};
+use crate::messages::{answer, diagnostics, error, is_unprinted, say};
 use crate::params_file;
 use crate::progress::Progress;
 use crate::world::LocalWorld;
@@ -30,7 +30,7 @@ use crate::world::LocalWorld;
 /// What every command may need to know beside its own arguments.
 struct Context {
     engine: Engine,
-    color: crate::arguments::ColorChoice,
+    color: ColorChoice,
     quiet: bool,
     verbose: bool,
 }
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
     }
     let context =
         Context { engine, color: arguments.color, quiet: arguments.quiet, verbose: arguments.verbose > 0 };
-    match arguments.command {
+    let exit = match arguments.command {
         Command::Run(arguments) => run::run(&context, &arguments),
         Command::Watch(arguments) => watch::watch(&context, &arguments),
         Command::Check(arguments) => check::check(&context, &arguments),
@@ -51,7 +51,8 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
         Command::Inspect(arguments) => inspect::inspect(&context, &arguments),
         Command::Cache { command } => cache::cache(&command),
         Command::Completions { shell } => completions::completions(shell),
-    }
+    };
+    if exit == Exit::Ok && is_unprinted() { Exit::File } else { exit }
 }
 
 /// The environment variable that names a cache folder.
@@ -88,7 +89,7 @@ impl Context {
             error(&format!("cannot read the graph `{}`: {cause}", arguments.graph.display()), help);
             Exit::File
         })?;
-        let overrides = Overrides { values: values(arguments)? };
+        let overrides = Overrides { values: values(arguments, self.color)? };
         Ok(self.engine.check(Source::new(arguments.graph.clone(), text), world, &overrides))
     }
 
@@ -155,13 +156,10 @@ fn world(arguments: &GraphArguments, download: bool) -> Result<LocalWorld, Exit>
 }
 
 /// Values from `--params`, `--seed` and `--set`; later ones win.
-fn values(arguments: &GraphArguments) -> Result<Vec<(String, String)>, Exit> {
+fn values(arguments: &GraphArguments, color: ColorChoice) -> Result<Vec<(String, String)>, Exit> {
     let mut values = match &arguments.params {
         None => Vec::new(),
-        Some(path) => params_file::read(path).map_err(|cause| {
-            error(&format!("`--params`: {cause:#}"), None);
-            Exit::Usage
-        })?,
+        Some(path) => params_file::read(path, color)?,
     };
     values.extend(arguments.seed.map(|seed| ("seed".to_owned(), seed.to_string())));
     values.extend(arguments.set.iter().cloned());

@@ -85,6 +85,9 @@ impl Place<'_> {
                 diagnostic = diagnostic.related(span, &**label);
             }
         }
+        if let Some(name) = mistake.input.as_ref().and_then(|input| self.set(input)) {
+            return diagnostic.help(format!("the value comes from `--set {name}=...`"));
+        }
         match mistake.input.as_ref().and_then(|input| self.param(input)) {
             Some((name, None)) => diagnostic.help(format!("the value comes from `--set {name}=...`")),
             Some((_, Some(default))) => diagnostic.related(default, "the value comes from here"),
@@ -96,6 +99,12 @@ impl Place<'_> {
         let declaration = &self.document.nodes[self.draft.declaration];
         let (_, expression) = declaration.inputs.iter().find(|(name, _)| name.value == input)?;
         Some(expression.span)
+    }
+
+    /// The override an input came from.
+    fn set(&self, input: &str) -> Option<String> {
+        let index = self.draft.node.kind.spec.inputs.iter().position(|spec| spec.name == input)?;
+        self.draft.origins.get(index)?.set.clone()
     }
 
     /// The parameter an input came from, with the place of its default unless it was set from outside.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::params::{Params, in_choices, in_range, read_scalar};
-use super::template::{BadPlaceholder, expand};
+use super::template::{BadTemplate, expand};
 use super::{Draft, Origin, positions, unknown_override};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::document::{Document, Expression, NodeDeclaration};
+use crate::document::{Document, Expression, NodeDeclaration, parse_literal};
 use crate::fact::Fact;
 use crate::graph::{GraphNode, Input};
 use crate::registry::{Kind, Registry};
@@ -101,8 +101,8 @@ impl<'a> Resolver<'a> {
         let mut inputs = Vec::with_capacity(kind.spec.inputs.len());
         let mut origins = Vec::with_capacity(kind.spec.inputs.len());
         for spec in &kind.spec.inputs {
-            let (input, param) = self.input(declaration, &kind, spec);
-            origins.push(Origin { param, unresolved: input.is_none() });
+            let (input, origin) = self.input(declaration, &kind, spec);
+            origins.push(Origin { unresolved: input.is_none(), ..origin });
             inputs.push(input.unwrap_or(Input::Absent));
         }
         let outputs = kind.spec.outputs.iter().map(|output| Fact::of(output.ty.clone())).collect();
@@ -126,34 +126,39 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// An input, `None` when it could not be resolved, and the parameter it came from.
+    /// An input, `None` when it could not be resolved, and where it came from.
     fn input(
         &mut self,
         declaration: &NodeDeclaration,
         kind: &Kind,
         spec: &InputSpec,
-    ) -> (Option<Input>, Option<String>) {
+    ) -> (Option<Input>, Origin) {
         let node = &declaration.name.value;
+        let given = declaration.inputs.iter().find(|(name, _)| name.value == spec.name);
+        let param = match given {
+            Some((_, Spanned { value: Expression::Param(name), .. })) => Some(name.clone()),
+            _ => None,
+        };
         let set = self.overrides.iter_mut().rev().find(|set| set.node == node && set.input == spec.name);
         if let Some(set) = set {
             set.used = true;
             let (name, value) = (set.name, set.value);
-            return (self.overridden(name, value, spec, node), None);
+            // The parameter is used by the graph, if not in this run.
+            let _ = param.and_then(|param| self.params.get(&param));
+            let origin = Origin { set: Some(name.to_owned()), ..Origin::default() };
+            return (self.overridden(name, value, spec, node), origin);
         }
-        let given = declaration.inputs.iter().find(|(name, _)| name.value == spec.name);
+        let none = Origin::default();
         match (given, &spec.presence) {
             (Some((_, expression)), _) => {
-                let from_param = match &expression.value {
-                    Expression::Param(name) => Some(name.clone()),
-                    _ => None,
-                };
-                (self.expression(expression, spec, &spec.ty, node), from_param)
+                let origin = Origin { param, ..Origin::default() };
+                (self.expression(expression, spec, &spec.ty, node), origin)
             }
-            (None, Presence::Optional) => (Some(Input::Absent), None),
+            (None, Presence::Optional) => (Some(Input::Absent), none),
             (None, Presence::Default(value)) => {
                 // A default with a placeholder that does not exist is a mistake of the node kind: it stays as it is.
                 let expanded = self.expanded(value.clone(), spec, node).unwrap_or_else(|_| value.clone());
-                (Some(Input::Value(expanded)), None)
+                (Some(Input::Value(expanded)), none)
             }
             (None, Presence::Required) => {
                 let message = format!("`{}` needs the input `{}`", kind.spec.kind, spec.name);
@@ -162,20 +167,24 @@ impl<'a> Resolver<'a> {
                         .label(format!("`{}` is missing", spec.name))
                         .help(format!("`{}` is {}: {}", spec.name, spec.ty, spec.doc)),
                 );
-                (None, None)
+                (None, none)
             }
         }
     }
 
     /// The value of an input that was set on the command line.
     fn overridden(&mut self, name: &str, text: &str, spec: &InputSpec, node: &str) -> Option<Input> {
-        let result = read_scalar(&spec.ty, text)
+        let result = read_list(&spec.ty, text)
+            .or_else(|| read_scalar(&spec.ty, text))
             .ok_or_else(|| format!("`{}` must be {}, found `{text}`", spec.name, spec.ty))
             .and_then(|value| in_range(spec.name, &value, spec.min, spec.max).map(|()| value))
             .and_then(|value| in_choices(spec.name, &value, spec.choices).map(|()| value))
             .and_then(|value| {
-                self.expanded(value, spec, node)
-                    .map_err(|BadPlaceholder(name)| format!("nothing is called `{name}`"))
+                self.expanded(value, spec, node).map_err(|bad| match bad {
+                    BadTemplate::Unknown(name) => format!("nothing is called `{name}`"),
+                    BadTemplate::Unbalanced => "a brace is not closed".to_owned(),
+                    BadTemplate::NoValue => "a parameter in it has no value".to_owned(),
+                })
             });
         match result {
             Ok(value) => Some(Input::Value(value)),
@@ -246,22 +255,23 @@ impl<'a> Resolver<'a> {
         }
         match self.expanded(value, spec, node) {
             Ok(value) => Some(Input::Value(value)),
-            Err(BadPlaceholder(name)) => {
+            Err(BadTemplate::NoValue) => None,
+            Err(bad) => {
+                let message = match bad {
+                    BadTemplate::Unknown(name) => format!("nothing is called `{name}` in this path"),
+                    _ => "a brace in this path is not closed".to_owned(),
+                };
                 self.diagnostics.push(
-                    Diagnostic::new(
-                        Code::UnknownPlaceholder,
-                        span,
-                        format!("nothing is called `{name}` in this path"),
-                    )
-                    .label("unknown placeholder")
-                    .help("possible: `{graph}`, `{node}` and the graph's parameters; `{{` is a brace"),
+                    Diagnostic::new(Code::UnknownPlaceholder, span, message)
+                        .label("in this path")
+                        .help("possible: `{graph}`, `{node}` and the graph's parameters; `{{` is a brace"),
                 );
                 None
             }
         }
     }
 
-    fn expanded(&self, value: Value, spec: &InputSpec, node: &str) -> Result<Value, BadPlaceholder> {
+    fn expanded(&self, value: Value, spec: &InputSpec, node: &str) -> Result<Value, BadTemplate> {
         match &value {
             Value::Path(path) if spec.template => {
                 let graph = self.document.source.stem();
@@ -362,4 +372,20 @@ fn item_type(ty: &Type) -> Option<Type> {
         Type::Any => Some(Type::Any),
         _ => None,
     }
+}
+
+/// A list of plain values from text such as `["a", "b"]`, where the type is a list or may be one.
+fn read_list(ty: &Type, text: &str) -> Option<Value> {
+    let item = item_type(ty)?;
+    let Expression::List(items) = parse_literal(text)? else { return None };
+    let values = items.into_iter().map(|value| match value.value {
+        Expression::Bool(value) => Some(Value::Bool(value)),
+        Expression::Int(value) => Some(Value::Int(value)),
+        Expression::Float(value) => Some(Value::Float(value)),
+        Expression::Text(value) => Some(Value::text(value)),
+        Expression::List(_) | Expression::Param(_) | Expression::Link { .. } => None,
+    });
+    let values =
+        values.map(|value| value.filter(|value| item.accepts(&value.ty())).map(|value| value.coerce(&item)));
+    Some(Value::List(values.collect::<Option<Vec<_>>>()?.into()))
 }

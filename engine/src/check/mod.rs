@@ -6,6 +6,7 @@
 mod infer;
 mod inputs;
 mod order;
+mod outputs;
 mod params;
 mod template;
 
@@ -61,6 +62,8 @@ pub fn check(
     inputs.finish(&mut diagnostics);
     params.warn_unused(&mut diagnostics);
 
+    outputs::same(document, &nodes, &mut diagnostics);
+
     let order = order::sort(document, &nodes, &mut diagnostics);
     let nodes = order::apply(&mut nodes, &order);
     let nodes = infer::infer(nodes, document, world, &params, &mut diagnostics);
@@ -94,6 +97,8 @@ struct Draft {
 struct Origin {
     /// The parameter it got its value from.
     param: Option<String>,
+    /// The override it got its value from, as it was named.
+    set: Option<String>,
     /// What it refers to is wrong, which is reported: only its type is known.
     unresolved: bool,
 }

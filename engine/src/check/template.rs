@@ -2,9 +2,16 @@
 
 use super::params::{Params, plain};
 
-/// A placeholder that names nothing, or braces that do not close.
+/// Why a template cannot be expanded.
 #[derive(Debug, PartialEq)]
-pub(super) struct BadPlaceholder(pub(super) String);
+pub(super) enum BadTemplate {
+    /// A placeholder names nothing.
+    Unknown(String),
+    /// A brace is not closed, or not opened.
+    Unbalanced,
+    /// A placeholder names a parameter without a right value, which is reported where it stands.
+    NoValue,
+}
 
 /// Replaces `{graph}`, `{node}` and `{parameter}`; `{{` and `}}` stand for braces.
 pub(super) fn expand(
@@ -12,15 +19,21 @@ pub(super) fn expand(
     graph: &str,
     node: &str,
     params: &Params<'_>,
-) -> Result<String, BadPlaceholder> {
+) -> Result<String, BadTemplate> {
     replace(template, |name| match name {
-        "graph" => Some(graph.to_owned()),
-        "node" => Some(node.to_owned()),
-        _ => Some(plain(params.get(name)?.value.as_ref()?)),
+        "graph" => Ok(graph.to_owned()),
+        "node" => Ok(node.to_owned()),
+        _ => {
+            let param = params.get(name).ok_or_else(|| BadTemplate::Unknown(name.to_owned()))?;
+            param.value.as_ref().map(plain).ok_or(BadTemplate::NoValue)
+        }
     })
 }
 
-fn replace(template: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<String, BadPlaceholder> {
+fn replace(
+    template: &str,
+    lookup: impl Fn(&str) -> Result<String, BadTemplate>,
+) -> Result<String, BadTemplate> {
     let mut text = String::new();
     let mut rest = template;
     while let Some(at) = rest.find(['{', '}']) {
@@ -31,9 +44,8 @@ fn replace(template: &str, lookup: impl Fn(&str) -> Option<String>) -> Result<St
             rest = after;
             continue;
         }
-        let end = tail.find('}').filter(|end| *end > 0).ok_or_else(|| BadPlaceholder(tail.to_owned()))?;
-        let name = &tail[1..end];
-        text.push_str(&file_name(&lookup(name).ok_or_else(|| BadPlaceholder(name.to_owned()))?));
+        let end = tail.find('}').filter(|end| *end > 0).ok_or(BadTemplate::Unbalanced)?;
+        text.push_str(&file_name(&lookup(&tail[1..end])?));
         rest = &tail[end + 1..];
     }
     Ok(text + rest)
@@ -57,8 +69,11 @@ fn file_name(value: &str) -> String {
 mod tests {
     use super::*;
 
-    fn with_seed(template: &str) -> Result<String, BadPlaceholder> {
-        replace(template, |name| (name == "seed").then(|| "../7".to_owned()))
+    fn with_seed(template: &str) -> Result<String, BadTemplate> {
+        replace(template, |name| match name {
+            "seed" => Ok("../7".to_owned()),
+            _ => Err(BadTemplate::Unknown(name.to_owned())),
+        })
     }
 
     #[test]
@@ -73,8 +88,8 @@ mod tests {
 
     #[test]
     fn unknown_and_unclosed_placeholders_are_named() {
-        assert_eq!(with_seed("a{b}"), Err(BadPlaceholder("b".into())));
-        assert_eq!(with_seed("a{seed"), Err(BadPlaceholder("{seed".into())));
-        assert_eq!(with_seed("a}"), Err(BadPlaceholder("}".into())));
+        assert_eq!(with_seed("a{b}"), Err(BadTemplate::Unknown("b".into())));
+        assert_eq!(with_seed("a{seed"), Err(BadTemplate::Unbalanced));
+        assert_eq!(with_seed("a}"), Err(BadTemplate::Unbalanced));
     }
 }

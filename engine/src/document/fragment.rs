@@ -201,7 +201,10 @@ fn syntax(source: &Source, base: usize, error: &ron::error::SpannedError) -> Dia
     let tail = Source::new("", source.text().get(base..).unwrap_or(""));
     let start = base + tail.offset(error.span.start.line, error.span.start.col);
     let end = base + tail.offset(error.span.end.line, error.span.end.col);
-    let mut message = error.code.to_string();
+    let mut message = match error.code {
+        ron::Error::ExceededRecursionLimit => "lists and maps are nested too deeply".to_owned(),
+        ref other => other.to_string(),
+    };
     if let Some(first) = message.get(..1) {
         let lower = first.to_lowercase();
         message.replace_range(..1, &lower);

@@ -6,7 +6,8 @@ mod parse;
 mod restore;
 
 pub use builder::{GraphBuilder, NodeBuilder, link, param};
-pub use parse::parse;
+pub(crate) use parse::parse_literal;
+pub use parse::{parse, parse_values};
 pub use restore::restore;
 
 use crate::source::{Source, Span, Spanned};
@@ -75,8 +76,11 @@ pub struct NodeDeclaration {
     /// The kind, as registered.
     pub kind: Spanned<String>,
     /// Inputs by name.
-    pub inputs: Vec<(Spanned<String>, Spanned<Expression>)>,
+    pub inputs: Values,
 }
+
+/// Values by name, in the order of the file.
+pub type Values = Vec<(Spanned<String>, Spanned<Expression>)>;
 
 /// What an input is given.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::fragment::{Form, Fragment, Pairs};
-use super::{Document, Expression, FORMAT, NodeDeclaration, ParamDeclaration};
+use super::{Document, Expression, FORMAT, NodeDeclaration, ParamDeclaration, Values};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::{Source, Span, Spanned};
 use crate::suggest::suggest;
@@ -19,6 +19,25 @@ pub fn parse(source: Source) -> (Document, Vec<Diagnostic>) {
         Err(error) => parser.diagnostics.push(*error),
     }
     (document, parser.diagnostics)
+}
+
+/// Reads one value, such as `["a", "b"]`; `None` when it is not well-formed.
+pub(crate) fn parse_literal(text: &str) -> Option<Expression> {
+    let source = Source::new("", text);
+    let mut parser = Parser { diagnostics: Vec::new() };
+    let root = Fragment::root(&source).ok()?;
+    let expression = parser.expression(root)?;
+    parser.diagnostics.is_empty().then_some(expression.value)
+}
+
+/// Reads a map of values `{ "name": value, ... }`.
+pub fn parse_values(source: &Source) -> (Values, Vec<Diagnostic>) {
+    let mut parser = Parser { diagnostics: Vec::new() };
+    let root = parser.keep(Fragment::root(source));
+    let entries = root.map(|root| parser.entries(root, "value")).unwrap_or_default();
+    let values =
+        entries.into_iter().filter_map(|(name, value)| Some((name, parser.expression(value)?))).collect();
+    (values, parser.diagnostics)
 }
 
 struct Parser {

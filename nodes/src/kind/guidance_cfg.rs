@@ -87,6 +87,13 @@ impl Node for GuidanceCfg {
         if let Some(backbone) = inquiry.fact("backbone") {
             fact.properties.clone_from(&backbone.properties);
         }
+        if let Some((prompts, images)) = inquiry
+            .fact("positive")
+            .and_then(|positive| positive.int("prompts"))
+            .zip(inquiry.int("images_per_prompt"))
+        {
+            fact = fact.with("pictures", prompts.saturating_mul(images));
+        }
         Ok(Inference::outputs([fact]))
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value, World,
 };
+use lumina_models::backbone::NextDitConfig;
 use lumina_models::{ModelError, PipelineFolder};
 
 use crate::hub::{self, Place};
@@ -116,7 +117,10 @@ fn facts(folder: &PipelineFolder, world: &dyn World) -> Inference {
     let bytes = parameters * Compute::of(world).dtype.size_in_bytes() as u64;
     Inference::outputs([
         Fact::of(type_of::<TextEncoderValue>()).with("text width", text),
-        space.fact(type_of::<BackboneValue>()).with("text width", folder.backbone.cross_attention_dim),
+        space
+            .fact(type_of::<BackboneValue>())
+            .with("text width", folder.backbone.cross_attention_dim)
+            .with("token bytes", token_bytes(&folder.backbone)),
         space.fact(type_of::<EncoderValue>()),
         space.fact(type_of::<DecoderValue>()),
         space.fact(type_of::<Space>()),
@@ -124,6 +128,12 @@ fn facts(folder: &PipelineFolder, world: &dyn World) -> Inference {
     .files(folder.files())
     .working_bytes(bytes)
     .output_bytes(bytes)
+}
+
+/// Bytes of activations for each token: the residual stream, its copies around attention, and the widest of
+/// attention and feed-forward.
+fn token_bytes(backbone: &NextDitConfig) -> usize {
+    (backbone.hidden_size * 10 + backbone.feed_forward_dim() * 3) * 4
 }
 
 fn unknown() -> [Fact; 5] {

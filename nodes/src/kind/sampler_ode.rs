@@ -39,6 +39,8 @@ impl Node for SamplerOde {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let mut mistakes: Vec<Mistake> = inquiry.same("space", "start", "velocity").into_iter().collect();
         mistakes.extend(odd_size(inquiry));
+        mistakes.extend(other_batch(inquiry));
+        mistakes.extend(beyond_grid(inquiry));
         if let (Some(start), Some(end)) = (inquiry.int("start_step"), inquiry.int("end_step"))
             && start >= end
         {
@@ -50,8 +52,9 @@ impl Node for SamplerOde {
         }
         let fact = inquiry.fact("start").cloned().unwrap_or_else(|| Fact::of(type_of::<Latent>()));
         let bytes = fact.elements().unwrap_or(0) * 4;
-        // The state, the velocity of both halves of guidance, and what the solver holds.
-        Ok(Inference::outputs([fact]).working_bytes(bytes * 8).output_bytes(bytes))
+        // The state and what the solver holds of it, and the activations of both halves of guidance.
+        let working = bytes * 4 + 2 * activations(inquiry).unwrap_or(0);
+        Ok(Inference::outputs([fact]).working_bytes(working).output_bytes(bytes))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -88,6 +91,14 @@ impl Node for SamplerOde {
     }
 }
 
+/// Bytes that a backbone holds while it evaluates all latents once.
+fn activations(inquiry: &Inquiry<'_>) -> Option<u64> {
+    let (start, velocity) = (inquiry.fact("start")?, inquiry.fact("velocity")?);
+    let number = |name| velocity.int(name).and_then(|value| u64::try_from(value).ok());
+    let cells = (start.dimension(0)? * start.dimension(2)? * start.dimension(3)?) as u64;
+    Some(cells / (number("patch")? * number("patch")?).max(1) * number("token bytes")?)
+}
+
 /// A latent whose sides do not divide into patches.
 fn odd_size(inquiry: &Inquiry<'_>) -> Option<Mistake> {
     let start = inquiry.fact("start")?;
@@ -103,4 +114,29 @@ fn odd_size(inquiry: &Inquiry<'_>) -> Option<Mistake> {
         )
         .code(Code::WrongShape)
     })
+}
+
+/// A number of latents that is not that of the pictures the velocity is for.
+fn other_batch(inquiry: &Inquiry<'_>) -> Option<Mistake> {
+    let latents = inquiry.fact("start")?.dimension(0)?;
+    let pictures = usize::try_from(inquiry.fact("velocity")?.int("pictures")?).ok()?;
+    (latents != pictures).then(|| {
+        let message = format!("there is noise for {latents} pictures and text for {pictures}");
+        Mistake::at("start", message)
+            .code(Code::WrongShape)
+            .also("velocity", format!("{pictures}: prompts times `images_per_prompt`"))
+            .help("`batch` of the noise is the number of prompts times `images_per_prompt`")
+    })
+}
+
+/// Steps that the grid does not have.
+fn beyond_grid(inquiry: &Inquiry<'_>) -> Option<Mistake> {
+    let steps = inquiry.fact("times")?.int("steps")?;
+    let (input, step) = match (inquiry.int("start_step"), inquiry.int("end_step")) {
+        (_, Some(end)) if end > steps => ("end_step", end),
+        (Some(start), _) if start >= steps => ("start_step", start),
+        _ => return None,
+    };
+    let message = format!("`{input}` is {step}, the grid has {steps} steps");
+    Some(Mistake::at(input, message).code(Code::OutOfRange).also("times", "this grid"))
 }

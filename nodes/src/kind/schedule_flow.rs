@@ -1,7 +1,7 @@
 //! `schedule.flow`: the times a sampler stops at.
 
 use lumina_engine::{
-    Call, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
 use lumina_models::flow::{FlowMatchConfig, flow_match_euler, shifted};
 
@@ -41,7 +41,25 @@ impl Node for ScheduleFlow {
                 Mistake::at("sigmas", "`sigmas` needs `grid: \"diffusers\"`").also("grid", "this grid"),
             ]);
         }
-        Ok(Inference::outputs([Fact::of(type_of::<Times>())]))
+        let fact = Fact::of(type_of::<Times>());
+        let sigmas = inquiry.fact("sigmas").map(|sigmas| sigmas.value.as_ref().map(floats));
+        let steps = match sigmas {
+            None => inquiry.size("steps"),
+            Some(None) => None,
+            Some(Some(sigmas)) => {
+                let falls = sigmas.windows(2).all(|pair| pair[0] > pair[1]);
+                if sigmas.is_empty() || !falls || sigmas.iter().any(|sigma| !(0.0..=1.0).contains(sigma)) {
+                    let message =
+                        "`sigmas` must be numbers between 0 and 1 that fall, such as `[1.0, 0.7, 0.3]`";
+                    return Err(vec![Mistake::at("sigmas", message).code(Code::OutOfRange)]);
+                }
+                Some(sigmas.len())
+            }
+        };
+        Ok(Inference::outputs([match steps {
+            Some(steps) => fact.with("steps", steps),
+            None => fact,
+        }]))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

@@ -29,7 +29,9 @@ impl Node for TensorLatent {
         let Some(tensor) = inquiry.fact("tensor") else { return Ok(Inference::outputs([fact])) };
         if let Some(shape) = &tensor.shape {
             let channels = fact.int("channels");
+            let empty = (0..shape.len()).any(|index| tensor.dimension(index) == Some(0));
             let fits = shape.len() == 4
+                && !empty
                 && match (tensor.dimension(1), channels) {
                     (Some(found), Some(expected)) => usize::try_from(expected) == Ok(found),
                     _ => true,

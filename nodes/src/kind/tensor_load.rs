@@ -3,7 +3,8 @@
 use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
-use lumina_models::weights::Header;
+use lumina_models::DType;
+use lumina_models::weights::{Header, StoredType};
 
 use crate::value::{TensorValue, type_of};
 use crate::{Compute, mistake, tensor_file};
@@ -52,6 +53,12 @@ impl Node for TensorLoad {
             mistake.help.extend(lumina_engine::suggest(wanted, names.iter().copied()));
             return Err(vec![mistake]);
         };
+        if DType::try_from(tensor.dtype).is_err() || tensor.dtype == StoredType::F8_E4M3 {
+            let message =
+                format!("`{wanted}` is stored as {:?}, which is not a format that is read", tensor.dtype);
+            let help = "read are F64, F32, F16, BF16, I64, I32, I16, U32 and U8";
+            return Err(vec![Mistake::at("path", message).code(Code::BadFile).help(help)]);
+        }
         Ok(Inference::outputs([fact.shape(tensor.shape.iter().copied())]).files([found]))
     }
 

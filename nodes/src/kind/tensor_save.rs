@@ -30,6 +30,10 @@ impl Node for TensorSave {
             let message = format!("cannot write `{}`: {cause}", path.display());
             return Err(vec![Mistake::at("path", message).code(Code::Unwritable)]);
         }
+        if let Some(name) = inquiry.text("name").filter(|name| name.is_empty() || name.starts_with("__")) {
+            let message = format!("`{name}` cannot be the name of a tensor in a safetensors file");
+            return Err(vec![Mistake::at("name", message).code(Code::NotAChoice)]);
+        }
         Ok(Inference::outputs([Fact::of(Type::Path), Fact::of(Type::Text)]))
     }
 

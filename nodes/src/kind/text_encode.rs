@@ -45,6 +45,9 @@ impl Node for TextEncode {
         let mut fact = Fact::of(type_of::<Conditioning>());
         let prompts =
             inquiry.fact("prompt").and_then(|prompt| prompt.value.as_ref()).map(|prompt| texts(prompt).len());
+        if prompts == Some(0) {
+            return Err(vec![Mistake::at("prompt", "the list of prompts is empty")]);
+        }
         if let Some(prompts) = prompts {
             fact = fact.with("prompts", prompts);
         }

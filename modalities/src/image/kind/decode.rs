@@ -76,6 +76,11 @@ impl Node for ImageDecode {
             call.progress(index as u64 + 1, batch as u64, "picture");
         }
         let tensor = Tensor::cat(&pictures, 0).map_err(candle_error)?;
+        // One NaN in a sum makes it a NaN: a whole picture is looked at in one number.
+        let sum = tensor.sum_all().and_then(|sum| sum.to_dtype(candle_core::DType::F64)?.to_scalar::<f64>());
+        if !sum.map_err(candle_error)?.is_finite() {
+            return Err(NodeError::failed("the decoded picture has values that are not finite numbers"));
+        }
         Ok(vec![Value::domain(Image { tensor })])
     }
 }

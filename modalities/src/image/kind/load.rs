@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use image::error::{LimitError, LimitErrorKind};
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 use lumina_engine::{
@@ -42,7 +43,7 @@ impl Node for ImageLoad {
             return Ok(Inference::outputs([fact]));
         };
         let size = size_of(&found).map_err(|cause| {
-            let message = format!("`{}` is no picture that can be read: {cause}", found.display());
+            let message = format!("cannot read the picture `{}`: {}", found.display(), reason(&cause));
             vec![Mistake::at("path", message).code(Code::BadFile)]
         })?;
         let (width, height) = inquiry.size("width").zip(inquiry.size("height")).unwrap_or(size);
@@ -54,11 +55,12 @@ impl Node for ImageLoad {
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
         let found = call.find("path")?;
         let shown = found.display();
-        let mut picture = read(&found)
-            .map_err(|cause| NodeError::file(format!("cannot read the picture `{shown}`: {cause}")))?;
+        let mut picture = read(&found).map_err(|cause| {
+            NodeError::file(format!("cannot read the picture `{shown}`: {}", reason(&cause)))
+        })?;
         if call.value("width").is_some() {
             let side = |name| call.size(name).map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-            picture = picture.resize_to_fill(side("width")?, side("height")?, FilterType::Lanczos3);
+            picture = cover(&picture, side("width")?, side("height")?);
         }
         let rgb = on_white(&picture);
         let (width, height) = (picture.width() as usize, picture.height() as usize);
@@ -68,10 +70,39 @@ impl Node for ImageLoad {
     }
 }
 
+/// The most pixels a picture may have: a small file can claim to be a huge picture.
+const MOST_PIXELS: u64 = 1 << 28;
+
 fn size_of(path: &Path) -> image::ImageResult<(usize, usize)> {
-    let decoder = ImageReader::open(path)?.with_guessed_format()?.into_decoder()?;
-    let (width, height) = decoder.dimensions();
+    let (width, height) = ImageReader::open(path)?.with_guessed_format()?.into_decoder()?.dimensions();
+    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+        let kind = LimitErrorKind::DimensionError;
+        return Err(image::ImageError::Limits(LimitError::from_kind(kind)));
+    }
     Ok((width as usize, height as usize))
+}
+
+/// The picture scaled to cover a size and cut around its centre. It is cut first: scaled as a whole, a long thin picture
+/// would be enormous.
+fn cover(picture: &DynamicImage, width: u32, height: u32) -> DynamicImage {
+    let (from_width, from_height) = (f64::from(picture.width()), f64::from(picture.height()));
+    let scale = (f64::from(width) / from_width).max(f64::from(height) / from_height);
+    let side = |target: u32, from: u32| ((f64::from(target) / scale).round() as u32).clamp(1, from);
+    let (cut_width, cut_height) = (side(width, picture.width()), side(height, picture.height()));
+    let (left, top) = ((picture.width() - cut_width) / 2, (picture.height() - cut_height) / 2);
+    picture.crop_imm(left, top, cut_width, cut_height).resize_exact(width, height, FilterType::Lanczos3)
+}
+
+/// What is wrong with a picture, in a few words of our own.
+fn reason(error: &image::ImageError) -> String {
+    match error {
+        image::ImageError::IoError(cause) if cause.kind() != std::io::ErrorKind::UnexpectedEof => {
+            cause.to_string()
+        }
+        image::ImageError::Unsupported(_) => "it is neither PNG nor JPEG nor WebP".to_owned(),
+        image::ImageError::Limits(_) => "it is too large".to_owned(),
+        _ => "it is damaged".to_owned(),
+    }
 }
 
 fn read(path: &Path) -> image::ImageResult<DynamicImage> {
@@ -93,4 +124,16 @@ fn on_white(picture: &DynamicImage) -> Vec<u8> {
         .pixels()
         .flat_map(|pixel| [0, 1, 2].map(|channel| blend(pixel[channel], pixel[3])))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_thin_picture_is_cut_before_it_is_scaled() {
+        let thin = DynamicImage::new_rgb8(20_000, 1);
+        let covered = cover(&thin, 16, 512);
+        assert_eq!((covered.width(), covered.height()), (16, 512));
+    }
 }
