@@ -6,19 +6,22 @@ use serde_json::json;
 use super::{Context, Loaded};
 use crate::arguments::PlanArguments;
 use crate::exit::Exit;
-use crate::messages::{answer, bytes, diagnostics};
+use crate::json;
+use crate::messages::{answer, bytes};
 
 pub(super) fn plan(context: &Context, arguments: &PlanArguments) -> Exit {
-    let Loaded { world, document, mut checked } = match context.load(&arguments.graph, false) {
-        Ok(loaded) => loaded,
-        Err(exit) => return exit,
-    };
-    diagnostics(&document.source, &checked.diagnostics, context.color, context.quiet);
-    let Some(graph) = checked.graph.take() else { return Exit::of_diagnostics(&checked.diagnostics) };
-    let targets = match context.targets(&graph, &arguments.only) {
-        Ok(targets) => targets,
-        Err(exit) => return exit,
-    };
+    match show(context, arguments) {
+        Ok(()) => Exit::Ok,
+        Err(exit) if arguments.json => json::failed(exit),
+        Err(exit) => exit,
+    }
+}
+
+fn show(context: &Context, arguments: &PlanArguments) -> Result<(), Exit> {
+    let Loaded { world, document, mut checked } = context.load(&arguments.graph, false)?;
+    context.print_diagnostics(&document, &checked, arguments.json);
+    let graph = checked.graph.take().ok_or_else(|| Exit::of_diagnostics(&checked.diagnostics))?;
+    let targets = context.targets(&graph, &arguments.only)?;
     let plan = context.engine.plan(&graph, &world, targets);
     let rows = plan.steps.iter().map(|step| {
         let node = &graph.nodes[step.node];
@@ -41,7 +44,7 @@ pub(super) fn plan(context: &Context, arguments: &PlanArguments) -> Exit {
             .collect();
         let device = graph.provenance.environment;
         answer(&json!({"device": device, "peak_bytes": plan.peak_bytes, "steps": steps}).to_string());
-        return Exit::Ok;
+        return Ok(());
     }
     answer(&format!("{:<16} {:<18} {:<7} {:>10}  outputs", "node", "kind", "action", "memory"));
     for (node, action, outputs) in rows {
@@ -54,5 +57,5 @@ pub(super) fn plan(context: &Context, arguments: &PlanArguments) -> Exit {
         plan.steps.len(),
         bytes(plan.peak_bytes)
     ));
-    Exit::Ok
+    Ok(())
 }
