@@ -44,7 +44,7 @@ impl Form<'_> {
 #[derive(Clone, Copy)]
 pub(crate) struct Fragment<'s> {
     source: &'s Source,
-    raw: &'s RawValue,
+    text: &'s str,
     pub(crate) span: Span,
 }
 
@@ -58,13 +58,17 @@ impl<'s> Fragment<'s> {
     }
 
     fn new(source: &'s Source, raw: &'s RawValue) -> Self {
-        let raw = raw.trim();
-        let start = offset(source, raw.get_ron());
-        Self { source, raw, span: Span::new(start, start + raw.get_ron().len()) }
+        // Only where there may be a comment does the value have to be parsed to find its borders.
+        let text = match raw.get_ron().contains('/') {
+            true => raw.trim().get_ron(),
+            false => raw.get_ron().trim(),
+        };
+        let start = offset(source, text);
+        Self { source, text, span: Span::new(start, start + text.len()) }
     }
 
     pub(crate) fn form(&self) -> Form<'s> {
-        let text = self.raw.get_ron();
+        let text = self.text;
         let identifier_end = text
             .find(|character: char| !(character.is_alphanumeric() || character == '_'))
             .unwrap_or(text.len());
@@ -147,7 +151,7 @@ impl<'s> Fragment<'s> {
 
     /// Is it a number without a fraction or exponent?
     pub(crate) fn is_integer(&self) -> bool {
-        let text = self.raw.get_ron();
+        let text = self.text;
         let is_prefixed =
             ["0x", "0b", "0o"].iter().any(|prefix| text.trim_start_matches(['+', '-']).starts_with(prefix));
         is_prefixed || !text.contains(['.', 'e', 'E', 'i', 'N'])
@@ -182,7 +186,7 @@ impl<'s> Fragment<'s> {
         &self,
         read: impl FnOnce(&mut ron::Deserializer<'s>) -> Result<T, ron::Error>,
     ) -> Result<T, Box<Diagnostic>> {
-        let text = self.raw.get_ron();
+        let text = self.text;
         let start = self.span.start;
         let mut deserializer =
             ron::Deserializer::from_str(text).map_err(|e| syntax(self.source, start, &e))?;
