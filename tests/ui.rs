@@ -43,6 +43,7 @@ mod models {
             "transformer/config.json",
             &replace("\"hidden_size\": 64", "\"hidden_size\": 80"),
         );
+        edit("unused_tensor", "transformer/config.json", &replace("\"num_layers\": 2", "\"num_layers\": 1"));
         edit("config_not_json", "vae/config.json", &|_| b"{ not json".to_vec());
         edit("other_pipeline", "model_index.json", &replace("LuminaPipeline", "StableDiffusionPipeline"));
         edit("other_space", "vae/config.json", &replace("0.13025", "0.18215"));

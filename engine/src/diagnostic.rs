@@ -75,6 +75,7 @@ codes! {
     UnknownOverride = "LG0501", Usage, "The command line sets something the graph does not have";
     BadOverride = "LG0502", Usage, "A value on the command line cannot be read";
     UnusedParam = "LG0901", Warning, "A parameter that no node uses";
+    UnusedContent = "LG0902", Warning, "A file has content that nothing uses";
 }
 
 impl fmt::Display for Code {

@@ -41,6 +41,8 @@ pub struct Inference {
     pub outputs: Vec<Fact>,
     /// Files whose content decides the outputs, beside the inputs. Their digests become part of the key.
     pub files: Vec<PathBuf>,
+    /// What looks odd but keeps nothing from running; their codes are those of warnings.
+    pub warnings: Vec<Mistake>,
     /// Bytes of memory it needs while it runs, outputs included.
     pub working_bytes: u64,
     /// Bytes of memory that its outputs hold on to afterwards.
@@ -51,6 +53,12 @@ impl Inference {
     /// Only the outputs, nothing else to say.
     pub fn outputs(outputs: impl IntoIterator<Item = Fact>) -> Self {
         Self { outputs: outputs.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Adds warnings.
+    pub fn warnings(mut self, warnings: impl IntoIterator<Item = Mistake>) -> Self {
+        self.warnings.extend(warnings);
+        self
     }
 
     /// Adds the working memory.

@@ -28,10 +28,10 @@ pub(super) fn check(context: &Context, arguments: &CheckArguments) -> Exit {
     if !context.quiet {
         let path = document.source.path().display();
         match (errors, warnings) {
-            (0, 0) => say(&format!("`{path}` is valid: {} nodes", document.nodes.len())),
+            (0, 0) => say(&format!("`{path}` is valid: {}", count(document.nodes.len(), "node"))),
             (0, _) => say(&format!(
-                "`{path}` is valid: {} nodes, {}",
-                document.nodes.len(),
+                "`{path}` is valid: {}, {}",
+                count(document.nodes.len(), "node"),
                 count(warnings, "warning")
             )),
             _ => say(&format!("`{path}` is invalid: {}", count(errors, "error"))),

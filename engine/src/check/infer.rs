@@ -42,9 +42,12 @@ pub(super) fn infer(
                 for (known, fact) in draft.node.outputs.iter_mut().zip(inference.outputs) {
                     *known = fact;
                 }
+                let warnings = inference.warnings;
                 draft.node.files = inference.files;
                 draft.node.working_bytes = inference.working_bytes;
                 draft.node.output_bytes = inference.output_bytes;
+                let place = Place { document, draft, params };
+                diagnostics.extend(warnings.iter().map(|warning| place.diagnostic(warning)));
             }
             Err(mistakes) => {
                 let place = Place { document, draft, params };

@@ -51,7 +51,9 @@ impl Node for ModelOpen {
             return Err(mistakes(&report.errors));
         }
         let folder = PipelineFolder::open(&found).map_err(|error| vec![mistake("path", &error)])?;
-        Ok(facts(&folder, inquiry.world))
+        let warnings =
+            report.warnings.iter().map(|warning| mistake("path", warning).code(Code::UnusedContent));
+        Ok(facts(&folder, inquiry.world).warnings(warnings))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
