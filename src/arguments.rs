@@ -60,6 +60,11 @@ pub(crate) enum Command {
     },
     /// Show what a file is and where it comes from: a picture made here, a model folder, weights
     Inspect(InspectArguments),
+    /// Show a graph as a picture, or what two graphs differ in
+    Graph {
+        #[command(subcommand)]
+        command: GraphCommand,
+    },
     /// Look after results that are kept on disk
     Cache {
         #[command(subcommand)]
@@ -98,6 +103,24 @@ pub(crate) enum NodesCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum GraphCommand {
+    /// Print the graph for Graphviz: `lumina-graph graph dot g.ron | dot -Tsvg > g.svg`
+    Dot {
+        /// The graph file
+        graph: PathBuf,
+    },
+    /// Print what two graphs differ in, by node and input; order and comments do not count
+    ///
+    /// Ends with 0 when they say the same, with 1 when they do not.
+    Diff {
+        /// The graph before
+        before: PathBuf,
+        /// The graph after
+        after: PathBuf,
     },
 }
 

@@ -47,8 +47,8 @@ pub use cancel::Cancel;
 pub use check::{Checked, Overrides, check};
 pub use diagnostic::{Class, Code, Diagnostic, any_error};
 pub use document::{
-    Document, Expression, FORMAT, GraphBuilder, NodeBuilder, NodeDeclaration, ParamDeclaration, Values, link,
-    param, parse, parse_values, restore,
+    Difference, Document, Expression, FORMAT, GraphBuilder, NodeBuilder, NodeDeclaration, ParamDeclaration,
+    Values, diff, dot, link, param, parse, parse_values, restore,
 };
 pub use engine::{Engine, RunOptions};
 pub use event::{Event, Events, Silent};

@@ -3,6 +3,7 @@
 mod cache;
 mod check;
 mod completions;
+mod graph;
 mod inspect;
 mod nodes;
 mod plan;
@@ -49,6 +50,7 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
         Command::Plan(arguments) => plan::plan(&context, &arguments),
         Command::Nodes { command } => nodes::nodes(&context, &command),
         Command::Inspect(arguments) => inspect::inspect(&context, &arguments),
+        Command::Graph { command } => graph::graph(&context, &command),
         Command::Cache { command } => cache::cache(&command),
         Command::Completions { shell } => completions::completions(shell),
     };

@@ -110,7 +110,7 @@ pub(super) fn quote(text: &str) -> String {
     quoted + "\""
 }
 
-fn write_expression(expression: &Expression) -> String {
+pub(super) fn write_expression(expression: &Expression) -> String {
     match expression {
         Expression::Bool(value) => value.to_string(),
         Expression::Int(value) => value.to_string(),

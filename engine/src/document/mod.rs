@@ -1,11 +1,15 @@
 //! A graph file as it is written: names, literals and links with their places, nothing looked up yet.
 
 mod builder;
+mod diff;
+mod dot;
 mod fragment;
 mod parse;
 mod restore;
 
 pub use builder::{GraphBuilder, NodeBuilder, link, param};
+pub use diff::{Difference, diff};
+pub use dot::dot;
 pub(crate) use parse::parse_literal;
 pub use parse::{parse, parse_values};
 pub use restore::restore;
