@@ -207,6 +207,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "NODE")]
     pub(crate) only: Vec<String>,
 
+    /// Start no other node once one has failed
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+
     /// Leave the graph and parameters out of written files
     #[arg(long)]
     pub(crate) no_metadata: bool,

@@ -30,11 +30,13 @@ pub struct RunOptions<'a> {
     pub cancel: Cancel,
     /// Hears what happens.
     pub events: &'a dyn Events,
+    /// Starts no other node once one has failed.
+    pub fail_fast: bool,
 }
 
 impl Default for RunOptions<'_> {
     fn default() -> Self {
-        Self { targets: None, cancel: Cancel::new(), events: &Silent }
+        Self { targets: None, cancel: Cancel::new(), events: &Silent, fail_fast: false }
     }
 }
 
@@ -79,7 +81,7 @@ impl Engine {
 
     /// Runs a graph.
     pub fn run(&self, graph: &Graph, world: &dyn World, options: RunOptions<'_>) -> Report {
-        let plan = self.plan(graph, world, options.targets);
-        run(graph, plan, &self.cache, &self.registry, world, &options.cancel, options.events)
+        let plan = self.plan(graph, world, options.targets.clone());
+        run(graph, plan, &self.cache, &self.registry, world, &options)
     }
 }

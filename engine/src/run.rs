@@ -8,6 +8,7 @@ use std::time::Instant;
 use crate::cache::Cache;
 use crate::call::Call;
 use crate::cancel::Cancel;
+use crate::engine::RunOptions;
 use crate::event::{Event, Events};
 use crate::graph::{Graph, GraphNode, Input};
 use crate::key::Key;
@@ -46,6 +47,8 @@ pub enum Outcome {
     },
     /// The run was cancelled before it was reached, or while it ran.
     Interrupted,
+    /// Another node had failed, and the run was to stop at the first failure.
+    Skipped,
 }
 
 impl Report {
@@ -83,10 +86,10 @@ pub(crate) fn run(
     cache: &Cache,
     registry: &Registry,
     world: &dyn World,
-    cancel: &Cancel,
-    events: &dyn Events,
+    options: &RunOptions<'_>,
 ) -> Report {
     let started = Instant::now();
+    let events = options.events;
     events.event(&Event::RunStarted { nodes: plan.steps.len() });
     let mut provenance = graph.provenance.clone();
     provenance.digests.extend(plan.digests.iter().map(|(path, digest)| (path.clone(), digest.to_string())));
@@ -95,8 +98,9 @@ pub(crate) fn run(
         cache,
         registry,
         world,
-        cancel,
+        cancel: &options.cancel,
         events,
+        fail_fast: options.fail_fast,
         provenance,
         values: vec![None; graph.nodes.len()],
         failed_by: vec![None; graph.nodes.len()],
@@ -132,6 +136,7 @@ struct Runner<'a> {
     world: &'a dyn World,
     cancel: &'a Cancel,
     events: &'a dyn Events,
+    fail_fast: bool,
     provenance: Provenance,
     values: Vec<Option<Arc<[Value]>>>,
     /// For nodes that have no outputs, the node that is to blame.
@@ -153,6 +158,9 @@ impl Runner<'_> {
             Action::Run(_) if self.cancel.is_cancelled() => {
                 self.report.interrupted = true;
                 Outcome::Interrupted
+            }
+            Action::Run(_) if self.fail_fast && self.failed_by.iter().any(Option::is_some) => {
+                Outcome::Skipped
             }
             Action::Run(key) => {
                 if let Some(culprit) = self.culprit(node) {

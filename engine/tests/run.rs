@@ -124,6 +124,21 @@ fn a_failure_blocks_only_what_depends_on_it() {
 }
 
 #[test]
+fn a_run_that_stops_at_the_first_failure_starts_nothing_more() {
+    let (engine, world) = (Engine::new(registry()), FakeWorld::default());
+    let text = graph(
+        r#"
+        "bad": Node(kind: "test.fail", with: {"how": "error"}),
+        "good": Node(kind: "number.add", with: {"a": 1}),
+        "#,
+    );
+    let options = RunOptions { fail_fast: true, ..RunOptions::default() };
+    let report = engine.run(&checked(&engine, &world, &text), &world, options);
+    assert_eq!(report.with(|outcome| *outcome == Outcome::Skipped), ["good"]);
+    assert!(report.ran().is_empty() && report.failures().len() == 1);
+}
+
+#[test]
 fn a_panic_or_a_lie_of_a_node_is_its_error() {
     let (engine, world) = (Engine::new(registry()), FakeWorld::default());
     for (how, words) in [("panic", "out of the blue"), ("lie", "not what it promises")] {

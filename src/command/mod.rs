@@ -19,7 +19,7 @@ use lumina_engine::{
 };
 use lumina_nodes::{Compute, Network};
 
-use crate::arguments::{Arguments, CacheArguments, ColorChoice, Command, GraphArguments};
+use crate::arguments::{Arguments, CacheArguments, ColorChoice, Command, GraphArguments, RunArguments};
 use crate::exit::Exit;
 use crate::folder_store::FolderStore;
 use crate::json::{self, JsonEvents};
@@ -112,12 +112,16 @@ impl Context {
         world: &LocalWorld,
         targets: Vec<usize>,
         cancel: Cancel,
-        as_json: bool,
+        arguments: &RunArguments,
     ) -> (Report, Exit) {
         let progress = Progress::new(self.quiet, self.verbose);
-        let events: &dyn Events = if as_json { &JsonEvents } else { &progress };
+        let events: &dyn Events = if arguments.json { &JsonEvents } else { &progress };
         let names: Vec<String> = targets.iter().map(|target| graph.nodes[*target].name.clone()).collect();
-        let report = self.engine.run(graph, world, RunOptions { targets: Some(targets), cancel, events });
+        let report = self.engine.run(
+            graph,
+            world,
+            RunOptions { targets: Some(targets), cancel, events, fail_fast: arguments.fail_fast },
+        );
         let exit = Exit::of_report(&report, &names);
         if let Some(disk) = &self.engine.cache().disk
             && let Err(cause) = disk.collect()

@@ -29,7 +29,7 @@ pub(super) fn run(context: &Context, arguments: &RunArguments) -> Exit {
     };
     let cancel = Cancel::new();
     stop_on_ctrl_c(&cancel, context.quiet);
-    let (report, exit) = context.run(&graph, &world, targets, cancel, arguments.json);
+    let (report, exit) = context.run(&graph, &world, targets, cancel, arguments);
     if arguments.json {
         report::print_json(&graph, &report, exit);
     } else {

@@ -119,7 +119,7 @@ impl<'a> Session<'a> {
         let flag = cancel.clone();
         let thread = scope.spawn(move || {
             let as_json = self.arguments.json;
-            let (report, exit) = self.context.run(&graph, self.world, targets, flag, as_json);
+            let (report, exit) = self.context.run(&graph, self.world, targets, flag, self.arguments);
             if as_json {
                 report::print_json(&graph, &report, exit);
             } else if !report.interrupted {
