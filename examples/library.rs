@@ -56,7 +56,8 @@ fn main() -> Result<()> {
         };
         let steps = |event: &Event| {
             if let Event::NodeProgress { done, total, unit: "step", .. } = event {
-                eprint!("\r{done}/{total}");
+                let end = if done == total { "\n" } else { "" };
+                eprint!("\r{done}/{total}{end}");
             }
         };
         let report =

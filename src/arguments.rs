@@ -207,6 +207,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "NODE")]
     pub(crate) only: Vec<String>,
 
+    /// Write the run into this file in Chrome's trace format, for `chrome://tracing` or Perfetto
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
     /// Start no other node once one has failed
     #[arg(long)]
     pub(crate) fail_fast: bool,

@@ -23,6 +23,7 @@ mod json;
 mod messages;
 mod params_file;
 mod progress;
+mod trace;
 mod watcher;
 mod world;
 

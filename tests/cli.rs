@@ -97,6 +97,17 @@ fn json_is_one_event_a_line_and_one_final_object() {
 }
 
 #[test]
+fn a_trace_has_a_beginning_and_an_end_for_every_node() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(t2i(folder.path(), "run", &["--set", "steps=1", "--trace", "traces/t.json"]).status.success());
+    let trace: Value =
+        serde_json::from_slice(&fs::read(folder.path().join("traces/t.json")).unwrap()).unwrap();
+    let entries = trace["traceEvents"].as_array().unwrap();
+    let of = |phase: &str| entries.iter().filter(|entry| entry["ph"] == phase).count();
+    assert_eq!((of("B"), of("E")), (8, 8));
+}
+
+#[test]
 fn plan_shows_what_would_run() {
     let folder = tempfile::tempdir().unwrap();
     let output = t2i(folder.path(), "plan", &["--json"]);

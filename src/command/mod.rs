@@ -26,6 +26,7 @@ use crate::json::{self, JsonEvents};
 use crate::messages::{answer, diagnostics, error, is_unprinted, say};
 use crate::params_file;
 use crate::progress::Progress;
+use crate::trace::Trace;
 use crate::world::LocalWorld;
 
 /// What every command may need to know beside its own arguments.
@@ -117,12 +118,19 @@ impl Context {
         let progress = Progress::new(self.quiet, self.verbose);
         let events: &dyn Events = if arguments.json { &JsonEvents } else { &progress };
         let names: Vec<String> = targets.iter().map(|target| graph.nodes[*target].name.clone()).collect();
+        let trace = Trace::new(events);
+        let events: &dyn Events = if arguments.trace.is_some() { &trace } else { events };
         let report = self.engine.run(
             graph,
             world,
             RunOptions { targets: Some(targets), cancel, events, fail_fast: arguments.fail_fast },
         );
         let exit = Exit::of_report(&report, &names);
+        if let Some(path) = &arguments.trace
+            && let Err(cause) = trace.write(path, world)
+        {
+            say(&format!("warning: cannot write the trace `{}`: {cause}", path.display()));
+        }
         if let Some(disk) = &self.engine.cache().disk
             && let Err(cause) = disk.collect()
         {
