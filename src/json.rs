@@ -30,6 +30,8 @@ fn describe(event: &Event) -> Value {
             json!({"event": "node_failed", "node": node, "message": message})
         }
         Event::NodeBlocked { node, by } => json!({"event": "node_blocked", "node": node, "by": by}),
+        Event::NodeInterrupted { node } => json!({"event": "node_interrupted", "node": node}),
+        Event::NodeSkipped { node } => json!({"event": "node_skipped", "node": node}),
         Event::Written { node, path } => json!({"event": "written", "node": node, "path": path}),
         Event::RunFinished { ran, cached, failed, blocked, elapsed } => json!({
             "event": "run_finished", "ran": ran, "cached": cached, "failed": failed, "blocked": blocked,

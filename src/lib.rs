@@ -20,6 +20,7 @@ mod exit;
 mod folder_store;
 mod interrupt;
 mod json;
+mod memory;
 mod messages;
 mod params_file;
 mod progress;

@@ -36,7 +36,9 @@ impl<'a> Trace<'a> {
                 entry["cat"] = json!(kind);
                 entry
             }
-            Event::NodeFinished { node, .. } | Event::NodeFailed { node, .. } => mark("E", node),
+            Event::NodeFinished { node, .. }
+            | Event::NodeFailed { node, .. }
+            | Event::NodeInterrupted { node } => mark("E", node),
             Event::NodeCached { node } => {
                 let mut entry = mark("i", &format!("{node} cached"));
                 entry["s"] = json!("t");

@@ -78,6 +78,50 @@ fn a_picture_carries_the_graph_that_makes_it_again() {
 }
 
 #[test]
+fn a_cached_picture_with_metadata_is_none_without() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = ["--set", "steps=1", "--cache-dir", "cache"];
+    assert!(t2i(folder.path(), "run", &set).status.success());
+    assert!(run(folder.path(), &["inspect", "out/t2i_0.png"]).status.success());
+    assert!(t2i(folder.path(), "run", &[&set[..], &["--no-metadata"]].concat()).status.success());
+    assert_eq!(run(folder.path(), &["inspect", "out/t2i_0.png"]).status.code(), Some(4));
+}
+
+#[test]
+fn a_list_from_the_command_line_comes_back_as_a_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = ["--set", "steps=1", "--set", "noise.batch=2", "--set", "text.prompt=[\"an owl\", \"a fox\"]"];
+    let output = t2i(folder.path(), "run", &set);
+    assert_eq!(stdout(&output), "out/t2i_0_0.png\nout/t2i_0_1.png\n", "{}", stderr(&output));
+    let graph = stdout(&run(folder.path(), &["inspect", "out/t2i_0_1.png", "--graph"]));
+    assert!(graph.contains("\"prompt\": [\"an owl\", \"a fox\"]"), "{graph}");
+}
+
+#[test]
+fn the_shift_of_the_folders_scheduler_changes_the_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["", "scheduler", "text_encoder", "tokenizer", "transformer", "vae"] {
+        fs::create_dir_all(folder.path().join("model").join(part)).unwrap();
+        for entry in fs::read_dir(golden_pipeline().join(part)).unwrap().map(Result::unwrap) {
+            if entry.path().is_file() {
+                fs::copy(entry.path(), folder.path().join("model").join(part).join(entry.file_name()))
+                    .unwrap();
+            }
+        }
+    }
+    let graph = root().join("graphs/t2i-diffusers.ron").display().to_string();
+    let picture = || {
+        let output = run(folder.path(), &["run", &graph, "--set", "model=model", "--set", "steps=3"]);
+        image::open(folder.path().join(stdout(&output).trim())).unwrap()
+    };
+    let before = picture();
+    let config = folder.path().join("model/scheduler/scheduler_config.json");
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("\"shift\": 1.0", "\"shift\": 6.0"))
+        .unwrap();
+    assert_ne!(picture(), before);
+}
+
+#[test]
 fn json_is_one_event_a_line_and_one_final_object() {
     let folder = tempfile::tempdir().unwrap();
     let output = t2i(folder.path(), "run", &["--json", "--set", "steps=2"]);
@@ -91,7 +135,7 @@ fn json_is_one_event_a_line_and_one_final_object() {
     let done = lines.last().unwrap();
     assert_eq!(
         (&done["event"], &done["ok"], &done["outputs"]["saved.paths"]),
-        (&"done".into(), &true.into(), &"out/t2i_0.png".into())
+        (&"done".into(), &true.into(), &serde_json::json!(["out/t2i_0.png"]))
     );
     assert_eq!(done["ran"].as_array().unwrap().len(), 8);
 }

@@ -46,6 +46,12 @@ impl Engine {
         Self { registry, cache: Cache { memory: MemoryCache::new(CACHE_BUDGET), disk: None } }
     }
 
+    /// Keeps at most this many bytes of outputs in memory.
+    pub fn with_memory_budget(mut self, bytes: u64) -> Self {
+        self.cache.memory = MemoryCache::new(bytes);
+        self
+    }
+
     /// Keeps outputs on disk too.
     pub fn with_disk_cache(mut self, disk: DiskCache) -> Self {
         self.cache.disk = Some(disk);

@@ -48,6 +48,16 @@ pub enum Event {
         /// Why.
         message: String,
     },
+    /// A node was stopped by a cancellation.
+    NodeInterrupted {
+        /// Its name.
+        node: String,
+    },
+    /// A node was not started because the run stops at the first failure.
+    NodeSkipped {
+        /// Its name.
+        node: String,
+    },
     /// A node cannot run because another one failed.
     NodeBlocked {
         /// Its name.

@@ -9,7 +9,7 @@
 //! - [`Report`]: what ran, what came from the cache, what failed, and the outputs ([`Engine::run`]).
 //!
 //! The engine knows no network and no modality: node kinds come from [`Plugin`]s. It does no input or output
-//! of its own: files, devices and the clock come in through [`World`]. Everything that walks a graph is a loop.
+//! of its own: files and devices come in through [`World`]. Everything that walks a graph is a loop.
 
 #![forbid(unsafe_code)]
 

@@ -12,7 +12,7 @@ pub struct Provenance {
     pub graph: String,
     /// The name the graph was read under.
     pub graph_name: String,
-    /// Every parameter with the value it had, as it would be written in a graph file.
+    /// Every parameter with the value it had, as plain text: what `--set` takes.
     pub params: BTreeMap<String, String>,
     /// Inputs that were set from outside, `node.input` to value.
     pub overrides: BTreeMap<String, String>,

@@ -159,15 +159,16 @@ impl Runner<'_> {
                 self.report.interrupted = true;
                 Outcome::Interrupted
             }
-            Action::Run(_) if self.fail_fast && self.failed_by.iter().any(Option::is_some) => {
-                Outcome::Skipped
-            }
             Action::Run(key) => {
                 if let Some(culprit) = self.culprit(node) {
                     self.failed_by[index] = Some(culprit);
                     let by = self.graph.nodes[culprit].name.clone();
                     self.events.event(&Event::NodeBlocked { node: name.clone(), by: by.clone() });
                     return Outcome::Blocked { by };
+                }
+                if self.fail_fast && self.failed_by.iter().any(Option::is_some) {
+                    self.events.event(&Event::NodeSkipped { node: name.clone() });
+                    return Outcome::Skipped;
                 }
                 self.run(index, key)
             }
@@ -182,18 +183,31 @@ impl Runner<'_> {
             Ok(outputs) => {
                 let elapsed = started.elapsed();
                 let outputs: Arc<[Value]> = outputs.into();
-                self.cache.insert(key, &outputs, elapsed, self.registry);
+                if self.files_are_as_planned(node) {
+                    self.cache.insert(key, &outputs, elapsed, self.registry);
+                }
                 self.values[index] = Some(outputs);
                 self.events.event(&Event::NodeFinished { node: node.name.clone(), elapsed });
                 Outcome::Ran
             }
             Err(NodeError::Interrupted) => {
+                self.events.event(&Event::NodeInterrupted { node: node.name.clone() });
                 self.report.interrupted = true;
                 self.failed_by[index] = Some(index);
                 Outcome::Interrupted
             }
             Err(error) => self.fail(index, error),
         }
+    }
+
+    /// A file that was written between the plan and the node's reading of it must not be kept under the old digest.
+    fn files_are_as_planned(&self, node: &GraphNode) -> bool {
+        node.files.iter().all(|file| {
+            let planned = self.provenance.digests.get(&file.display().to_string());
+            self.world
+                .digest(file)
+                .is_ok_and(|found| planned.is_some_and(|planned| *planned == found.to_string()))
+        })
     }
 
     /// Calls the node and holds it to its specification. A panic inside is an error of that node.

@@ -1,4 +1,4 @@
-//! Everything outside: files, devices, the clock. The engine does no input or output of its own.
+//! Everything outside: files and devices. The engine does no input or output of its own.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;

@@ -9,7 +9,7 @@ use crate::json;
 use crate::messages::{answer, say};
 
 pub(super) fn check(context: &Context, arguments: &CheckArguments) -> Exit {
-    let Loaded { document, checked, .. } = match context.load(&arguments.graph, false) {
+    let Loaded { document, checked, .. } = match context.load(&arguments.graph, false, false) {
         Ok(loaded) => loaded,
         Err(exit) if arguments.json => return json::failed(exit),
         Err(exit) => return exit,

@@ -23,6 +23,7 @@ use crate::arguments::{Arguments, CacheArguments, ColorChoice, Command, GraphArg
 use crate::exit::Exit;
 use crate::folder_store::FolderStore;
 use crate::json::{self, JsonEvents};
+use crate::memory;
 use crate::messages::{answer, diagnostics, error, is_unprinted, say};
 use crate::params_file;
 use crate::progress::Progress;
@@ -38,7 +39,7 @@ struct Context {
 }
 
 pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
-    let mut engine = Engine::new(registry);
+    let mut engine = Engine::new(registry).with_memory_budget(memory::budget());
     if let Some(disk) = arguments.command.cache().and_then(disk_cache) {
         engine = engine.with_disk_cache(disk);
     }
@@ -77,13 +78,18 @@ struct Loaded {
 
 impl Context {
     /// Reads and checks a graph; prints why it cannot even be read. `download` lets models be fetched.
-    fn load(&self, arguments: &GraphArguments, download: bool) -> Result<Loaded, Exit> {
+    fn load(&self, arguments: &GraphArguments, download: bool, no_metadata: bool) -> Result<Loaded, Exit> {
         let world = world(arguments, download)?;
-        let (document, checked) = self.check(arguments, &world)?;
+        let (document, checked) = self.check(arguments, &world, no_metadata)?;
         Ok(Loaded { world, document, checked })
     }
 
-    fn check(&self, arguments: &GraphArguments, world: &LocalWorld) -> Result<(Document, Checked), Exit> {
+    fn check(
+        &self,
+        arguments: &GraphArguments,
+        world: &LocalWorld,
+        no_metadata: bool,
+    ) -> Result<(Document, Checked), Exit> {
         let text = std::fs::read_to_string(&arguments.graph).map_err(|cause| {
             let help = match cause.kind() {
                 std::io::ErrorKind::InvalidData => Some("a graph is a UTF-8 text"),
@@ -92,7 +98,9 @@ impl Context {
             error(&format!("cannot read the graph `{}`: {cause}", arguments.graph.display()), help);
             Exit::File
         })?;
-        let overrides = Overrides { values: values(arguments, self.color)? };
+        let everywhere =
+            no_metadata.then(|| ("metadata".to_owned(), "false".to_owned())).into_iter().collect();
+        let overrides = Overrides { values: values(arguments, self.color)?, everywhere };
         Ok(self.engine.check(Source::new(arguments.graph.clone(), text), world, &overrides))
     }
 

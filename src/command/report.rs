@@ -8,17 +8,30 @@ use serde_json::json;
 use crate::exit::Exit;
 use crate::messages::{answer, error, say};
 
-/// What the targets gave, as text: `name` for a single output, `name.output` for several.
-fn outputs(graph: &Graph, report: &Report) -> BTreeMap<String, String> {
+/// What the targets gave: `name` for a single output, `name.output` for several.
+fn outputs(graph: &Graph, report: &Report) -> BTreeMap<String, serde_json::Value> {
     let mut outputs = BTreeMap::new();
     for (name, values) in &report.outputs {
         let Some(node) = graph.nodes.iter().find(|node| node.name == *name) else { continue };
         for (value, output) in values.iter().zip(&node.kind.spec.outputs) {
             let name = if values.len() == 1 { name.clone() } else { format!("{name}.{}", output.name) };
-            outputs.insert(name, plain(value));
+            outputs.insert(name, as_json(value));
         }
     }
     outputs
+}
+
+/// A value as JSON: a scalar or a list as what it is, anything else as its type.
+fn as_json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Bool(value) => json!(value),
+        Value::Int(value) => json!(value),
+        Value::Float(value) => json!(value),
+        Value::Text(text) => json!(&**text),
+        Value::Path(path) => json!(path.display().to_string()),
+        Value::List(items) => items.iter().map(as_json).collect(),
+        Value::Domain(_) => json!(value.ty().to_string()),
+    }
 }
 
 /// What a value is as text: paths one a line, texts without quotes.

@@ -31,15 +31,30 @@ pub(super) fn watch(context: &Context, arguments: &RunArguments) -> Exit {
     let session = Session { context, arguments, world: &world };
     scope(|scope| {
         let mut run: Option<Run<'_>> = None;
-        let mut files = vec![arguments.graph.graph.clone()];
+        let own: Vec<PathBuf> = [Some(&arguments.graph.graph), arguments.graph.params.as_ref()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        let mut files = own.clone();
+        let mut has_graph = false;
+        // Watching begins before reading: what changes in between is seen.
+        if let Err(cause) = watcher.watch(files.iter().cloned()) {
+            error(&format!("{cause:#}"), None);
+            return Exit::Failed;
+        }
         loop {
-            if let Some(graph) = session.read() {
-                files.truncate(1);
+            if let Some(graph) = session.read(has_graph) {
+                has_graph = true;
+                files.clone_from(&own);
                 files.extend(graph.nodes.iter().flat_map(|node| node.files.iter().cloned()));
                 session.start(graph, &mut run, scope);
             }
             if let Err(cause) = watcher.watch(files.iter().cloned()) {
                 error(&format!("{cause:#}"), None);
+                if let Some(run) = run.take() {
+                    run.stop();
+                }
                 return Exit::Failed;
             }
             session.waiting(&files);
@@ -78,22 +93,19 @@ impl Run<'_> {
 
 impl<'a> Session<'a> {
     /// The graph as it is now; what is wrong with it is printed, and the last good one stays.
-    fn read(&self) -> Option<Graph> {
-        let (document, checked) = self.context.check(&self.arguments.graph, self.world).ok()?;
+    fn read(&self, has_graph: bool) -> Option<Graph> {
+        let (document, checked) =
+            self.context.check(&self.arguments.graph, self.world, self.arguments.no_metadata).ok()?;
         self.context.print_diagnostics(&document, &checked, self.arguments.json);
         if checked.graph.is_none() {
             let exit = Exit::of_diagnostics(&checked.diagnostics);
             if self.arguments.json {
                 answer(&json!({"event": "invalid", "exit_code": exit as u8}).to_string());
-            } else {
+            } else if has_graph {
                 say("the last valid graph stays");
             }
         }
-        let mut graph = checked.graph?;
-        if self.arguments.no_metadata {
-            graph.provenance.graph.clear();
-        }
-        Some(graph)
+        checked.graph
     }
 
     /// Runs a graph beside the watching, in place of a run that it makes stale.

@@ -132,8 +132,9 @@ impl DiskCache {
                 let bytes = (registry.codec(domain)?.store)(value).ok()?;
                 let digest = Digest::of(&bytes).to_string();
                 let name = blob_name(&digest);
-                if !self.store.contains(&name) {
-                    self.store.write(&name, &bytes).ok()?;
+                match self.store.contains(&name) {
+                    true => self.store.touch(&name),
+                    false => self.store.write(&name, &bytes).ok()?,
                 }
                 Entry::Blob { domain: domain.to_owned(), digest }
             }

@@ -23,6 +23,7 @@ pub(super) struct Resolver<'a> {
     params: &'a Params<'a>,
     positions: HashMap<&'a str, usize>,
     overrides: Vec<Override<'a>>,
+    everywhere: &'a [(String, String)],
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -41,6 +42,7 @@ impl<'a> Resolver<'a> {
         registry: &'a Registry,
         params: &'a Params<'a>,
         overrides: &[&'a (String, String)],
+        everywhere: &'a [(String, String)],
     ) -> Self {
         let split = |(name, value): &&'a (String, String)| {
             let (node, input) = name.split_once('.').unwrap_or((name, ""));
@@ -52,6 +54,7 @@ impl<'a> Resolver<'a> {
             params,
             positions: positions(document),
             overrides: overrides.iter().map(split).collect(),
+            everywhere,
             diagnostics: Vec::new(),
         }
     }
@@ -149,6 +152,9 @@ impl<'a> Resolver<'a> {
             return (self.overridden(name, value, spec, node), origin);
         }
         let none = Origin::default();
+        if let Some((name, value)) = self.everywhere.iter().find(|(name, _)| name == spec.name) {
+            return (self.overridden(name, value, spec, node), none);
+        }
         match (given, &spec.presence) {
             (Some((_, expression)), _) => {
                 let origin = Origin { param, ..Origin::default() };

@@ -27,6 +27,8 @@ use params::Params;
 pub struct Overrides {
     /// Parameters, or inputs as `node.input`.
     pub values: Vec<(String, String)>,
+    /// Inputs by name, set in every node that has them.
+    pub everywhere: Vec<(String, String)>,
 }
 
 impl Overrides {
@@ -57,7 +59,8 @@ pub fn check(
         overrides.values.iter().partition(|(name, _)| !name.contains('.'));
 
     let params = Params::read(document, &param_overrides, &mut diagnostics);
-    let mut inputs = inputs::Resolver::new(document, registry, &params, &input_overrides);
+    let mut inputs =
+        inputs::Resolver::new(document, registry, &params, &input_overrides, &overrides.everywhere);
     let mut nodes: Vec<Draft> = document.nodes.iter().filter_map(|node| inputs.node(node)).collect();
     inputs.finish(&mut diagnostics);
     params.warn_unused(&mut diagnostics);

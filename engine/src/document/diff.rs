@@ -35,7 +35,7 @@ pub fn diff(before: &Document, after: &Document) -> Vec<Difference> {
 
 /// Everything a graph says, one fact a place.
 fn facts(document: &Document) -> BTreeMap<String, String> {
-    let mut facts = BTreeMap::new();
+    let mut facts = BTreeMap::from([("about".to_owned(), document.about.clone())]);
     for param in &document.params {
         facts.insert(format!("parameter {}", param.name.value), describe_param(param));
     }

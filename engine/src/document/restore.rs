@@ -1,6 +1,7 @@
 //! A graph file with the values of a run written into it: run again, it gives the same.
 
 use super::builder::quote;
+use super::parse::parse_literal;
 use super::{Document, NodeDeclaration, ParamDeclaration};
 use crate::provenance::Provenance;
 use crate::registry::Registry;
@@ -75,7 +76,12 @@ fn set_inputs(node: &NodeDeclaration, set: &[(&str, String)]) -> Vec<(Span, Stri
 
 fn literal(ty: &Type, value: &str) -> String {
     let is_number = || value.parse::<f64>().is_ok();
+    let is_list = || value.trim_start().starts_with('[') && parse_literal(value).is_some();
     match ty {
+        Type::List(_) => value.to_owned(),
+        Type::OneOf(types) if is_list() && types.iter().any(|ty| matches!(ty, Type::List(_))) => {
+            value.to_owned()
+        }
         Type::Int | Type::Float | Type::Bool => value.to_owned(),
         Type::OneOf(types) if is_number() && types.iter().any(|ty| matches!(ty, Type::Int | Type::Float)) => {
             value.to_owned()

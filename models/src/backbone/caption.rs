@@ -22,6 +22,13 @@ pub(crate) struct CaptionKeys {
 }
 
 impl PreparedCaption {
+    /// Bytes that it holds.
+    pub fn byte_size(&self) -> u64 {
+        let bytes = |tensor: &Tensor| (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64;
+        bytes(&self.pooled)
+            + self.layers.iter().map(|layer| bytes(&layer.key) + bytes(&layer.value)).sum::<u64>()
+    }
+
     /// Number of prompts.
     pub fn batch(&self) -> usize {
         self.pooled.dims().first().copied().unwrap_or(0)

@@ -54,11 +54,11 @@ pub(crate) fn spec() -> NodeSpec {
         .choices(&["diffusers", "lumina", "none"]),
     )
     .input(
-        InputSpec::default(
+        InputSpec::optional(
             "watershed",
             Type::Float,
-            Value::Float(1.0),
-            "the time before which positions are interpolated and after which the rotary base is scaled",
+            "the time before which positions are interpolated and after which the rotary base is scaled; when absent 1.0 \
+             for `diffusers` and 0.3 for `lumina`, as the two have it",
         )
         .min(0.0)
         .max(1.0),
@@ -117,6 +117,7 @@ impl Node for GuidanceCfg {
         let caption =
             prepare(&backbone.network, &positive.features, negative, times, guidance).map_err(node_error)?;
         let config = backbone.network.config();
+        let stretch = Stretch::named(call.text("rope_scaling")?);
         let guided = Guided {
             network: Arc::clone(&backbone.network),
             space: backbone.space.clone(),
@@ -124,8 +125,11 @@ impl Node for GuidanceCfg {
             caption,
             guidance,
             base_sequence_length: call.bool("proportional_attention")?.then(|| config.base_sequence_length()),
-            stretch: Stretch::named(call.text("rope_scaling")?),
-            watershed: call.float("watershed")?,
+            stretch,
+            watershed: match call.value("watershed") {
+                Some(_) => call.float("watershed")?,
+                None => stretch.watershed(),
+            },
         };
         Ok(vec![Value::domain(VelocityValue(Arc::new(guided)))])
     }
@@ -159,6 +163,14 @@ impl Stretch {
             "lumina" => Stretch::AboveTraining,
             "none" => Stretch::Never,
             _ => Stretch::Always,
+        }
+    }
+
+    /// The watershed that the implementation named has by default (Lumina-T2X `sample.py`, diffusers `LuminaPipeline`).
+    fn watershed(self) -> f64 {
+        match self {
+            Stretch::AboveTraining => 0.3,
+            Stretch::Always | Stretch::Never => 1.0,
         }
     }
 
@@ -209,5 +221,9 @@ impl VelocityField for Guided {
 
     fn space(&self) -> &Space {
         &self.space
+    }
+
+    fn byte_size(&self) -> u64 {
+        self.caption.byte_size()
     }
 }

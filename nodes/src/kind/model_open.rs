@@ -31,6 +31,7 @@ pub(crate) fn spec() -> NodeSpec {
     .output("encoder", type_of::<EncoderValue>(), "pixels to latents")
     .output("decoder", type_of::<DecoderValue>(), "latents to pixels")
     .output("space", type_of::<Space>(), "the convention of the model's latents")
+    .output("shift", Type::Float, "the time shift of the folder's scheduler")
     .example(r#""model": Node(kind: "model.open", with: { "path": "weights/lumina-next-tiny" })"#)
 }
 
@@ -91,6 +92,7 @@ impl Node for ModelOpen {
             }),
             Value::domain(DecoderValue { network: autoencoder, space: space.clone(), bytes: half }),
             Value::domain(space),
+            Value::Float(folder.scheduler.shift),
         ])
     }
 }
@@ -126,6 +128,7 @@ fn facts(folder: &PipelineFolder, world: &dyn World) -> Inference {
         space.fact(type_of::<EncoderValue>()),
         space.fact(type_of::<DecoderValue>()),
         space.fact(type_of::<Space>()),
+        Fact::constant(Value::Float(folder.scheduler.shift)),
     ])
     .files(folder.files())
     .working_bytes(bytes)
@@ -138,12 +141,13 @@ fn token_bytes(backbone: &NextDitConfig) -> usize {
     (backbone.hidden_size * 10 + backbone.feed_forward_dim() * 3) * 4
 }
 
-fn unknown() -> [Fact; 5] {
+fn unknown() -> [Fact; 6] {
     [
         Fact::of(type_of::<TextEncoderValue>()),
         Fact::of(type_of::<BackboneValue>()),
         Fact::of(type_of::<EncoderValue>()),
         Fact::of(type_of::<DecoderValue>()),
         Fact::of(type_of::<Space>()),
+        Fact::of(Type::Float),
     ]
 }

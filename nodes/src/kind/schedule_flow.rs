@@ -48,9 +48,10 @@ impl Node for ScheduleFlow {
             Some(None) => None,
             Some(Some(sigmas)) => {
                 let falls = sigmas.windows(2).all(|pair| pair[0] > pair[1]);
-                if sigmas.is_empty() || !falls || sigmas.iter().any(|sigma| !(0.0..=1.0).contains(sigma)) {
+                if sigmas.is_empty() || !falls || sigmas.iter().any(|sigma| !(*sigma > 0.0 && *sigma <= 1.0))
+                {
                     let message =
-                        "`sigmas` must be numbers between 0 and 1 that fall, such as `[1.0, 0.7, 0.3]`";
+                        "`sigmas` must be numbers above 0 and up to 1 that fall, such as `[1.0, 0.7, 0.3]`";
                     return Err(vec![Mistake::at("sigmas", message).code(Code::OutOfRange)]);
                 }
                 Some(sigmas.len())

@@ -21,6 +21,9 @@ pub trait VelocityField: Send + Sync {
 
     /// The latents it moves.
     fn space(&self) -> &Space;
+
+    /// Bytes it holds beside the networks, which are counted where they were loaded.
+    fn byte_size(&self) -> u64;
 }
 
 /// A shared velocity field.
@@ -31,7 +34,6 @@ impl Domain for VelocityValue {
     const NAME: &'static str = "Velocity";
 
     fn byte_size(&self) -> u64 {
-        // The networks behind it are counted where they were loaded.
-        size_of::<Self>() as u64
+        self.0.byte_size()
     }
 }

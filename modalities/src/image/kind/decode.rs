@@ -52,7 +52,7 @@ impl Node for ImageDecode {
             inquiry.size("tile").zip(downscale).map_or(0, |(tile, downscale)| (tile * downscale) as u64);
         let whole = side(2).zip(side(3)).map_or(0, |(height, width)| (height * width) as u64);
         // At full size a decoder of this family holds about four activations of 128 channels of a tile.
-        let tile = whole.min(tile_side * tile_side) * latent.dimension(0).unwrap_or(1) as u64;
+        let tile = whole.min(tile_side * tile_side);
         Ok(Inference::outputs([fact]).working_bytes(bytes + tile * 128 * 4 * 4).output_bytes(bytes))
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use image::error::{LimitError, LimitErrorKind};
 use image::imageops::FilterType;
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
@@ -49,7 +50,9 @@ impl Node for ImageLoad {
         let (width, height) = inquiry.size("width").zip(inquiry.size("height")).unwrap_or(size);
         let fact = fact.shape([1, 3, height, width]);
         let bytes = fact.elements().unwrap_or(0) * 4;
-        Ok(Inference::outputs([fact]).working_bytes(bytes * 2).output_bytes(bytes).files([found]))
+        // The file as it is, and once more without transparency, beside the tensor.
+        let source = (size.0 * size.1) as u64 * 8;
+        Ok(Inference::outputs([fact]).working_bytes(bytes * 2 + source).output_bytes(bytes).files([found]))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -74,7 +77,11 @@ impl Node for ImageLoad {
 const MOST_PIXELS: u64 = 1 << 28;
 
 fn size_of(path: &Path) -> image::ImageResult<(usize, usize)> {
-    let (width, height) = ImageReader::open(path)?.with_guessed_format()?.into_decoder()?.dimensions();
+    let mut decoder = ImageReader::open(path)?.with_guessed_format()?.into_decoder()?;
+    let (mut width, mut height) = decoder.dimensions();
+    if turns(decoder.orientation()?) {
+        (width, height) = (height, width);
+    }
     if u64::from(width) * u64::from(height) > MOST_PIXELS {
         let kind = LimitErrorKind::DimensionError;
         return Err(image::ImageError::Limits(LimitError::from_kind(kind)));
@@ -103,6 +110,12 @@ fn reason(error: &image::ImageError) -> String {
         image::ImageError::Limits(_) => "it is too large".to_owned(),
         _ => "it is damaged".to_owned(),
     }
+}
+
+/// Does this orientation lay a picture on its side?
+fn turns(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
 fn read(path: &Path) -> image::ImageResult<DynamicImage> {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use lumina_engine::{
-    Call, Code, Digest, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
-    World,
+    Call, Code, Digest, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Provenance,
+    Type, Value, World,
 };
 use lumina_nodes::holds;
 use lumina_nodes::value::type_of;
@@ -32,6 +32,7 @@ pub(crate) fn spec() -> NodeSpec {
         )
         .template(),
     )
+    .input(InputSpec::default("metadata", Type::Bool, Value::Bool(true), "embed graph, parameters and digests"))
     .output("paths", Type::list(Type::Path), "the files, one for each picture")
     .output("digests", Type::list(Type::Text), "the BLAKE3 digest of each file")
     .effect()
@@ -60,6 +61,8 @@ impl Node for ImageSave {
         let image = call.domain::<Image>("image")?;
         let path = call.path("path")?;
         let pictures = to_rgb(&image.tensor).map_err(|error| NodeError::failed(error.to_string()))?;
+        let nothing = Provenance::default();
+        let provenance = if call.bool("metadata")? { call.provenance } else { &nothing };
         let mut paths = Vec::with_capacity(pictures.len());
         let mut digests = Vec::with_capacity(pictures.len());
         for (index, (width, height, rgb)) in pictures.iter().enumerate() {
@@ -67,7 +70,7 @@ impl Node for ImageSave {
             call.check_cancelled()?;
             let path = if pictures.len() == 1 { path.clone() } else { numbered(&path, index) };
             let failed = |cause| NodeError::file(format!("cannot write `{}`: {cause}", path.display()));
-            let png = write_png(*width, *height, rgb, call.provenance).map_err(failed)?;
+            let png = write_png(*width, *height, rgb, provenance).map_err(failed)?;
             call.world.write(&path, &png).map_err(failed)?;
             call.written(&path);
             digests.push(Value::text(Digest::of(&png).to_string()));
