@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use support::{golden_pipeline, program, root, run, stderr, stdout};
+use support::{copy_golden, program, root, run, stderr, stdout};
 
 /// A folder with the graph of the README and a copy of the small random pipeline.
 fn workplace() -> tempfile::TempDir {
@@ -20,15 +20,7 @@ fn workplace() -> tempfile::TempDir {
         .replace("weights/lumina-next-tiny", "model")
         .replace("default: 20", "default: 2");
     fs::write(folder.path().join("t2i.ron"), text).unwrap();
-    for part in ["", "scheduler", "text_encoder", "tokenizer", "transformer", "vae"] {
-        fs::create_dir_all(folder.path().join("model").join(part)).unwrap();
-        for entry in fs::read_dir(golden_pipeline().join(part)).unwrap().map(Result::unwrap) {
-            if entry.path().is_file() {
-                fs::copy(entry.path(), folder.path().join("model").join(part).join(entry.file_name()))
-                    .unwrap();
-            }
-        }
-    }
+    copy_golden(&folder.path().join("model"));
     folder
 }
 

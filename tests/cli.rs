@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use lumina_graph::engine::{Outcome, RunOptions};
 use serde_json::Value;
-use support::{checked, engine, golden_pipeline, program, root, run, stderr, stdout, world};
+use support::{checked, copy_golden, engine, golden_pipeline, program, root, run, stderr, stdout, world};
 
 /// The graph of the README with the small random pipeline in place of the trained one.
 fn arguments<'a>(command: &'a str, model: &'a str, more: &[&'a str]) -> Vec<String> {
@@ -100,15 +100,7 @@ fn a_list_from_the_command_line_comes_back_as_a_list() {
 #[test]
 fn the_shift_of_the_folders_scheduler_changes_the_picture() {
     let folder = tempfile::tempdir().unwrap();
-    for part in ["", "scheduler", "text_encoder", "tokenizer", "transformer", "vae"] {
-        fs::create_dir_all(folder.path().join("model").join(part)).unwrap();
-        for entry in fs::read_dir(golden_pipeline().join(part)).unwrap().map(Result::unwrap) {
-            if entry.path().is_file() {
-                fs::copy(entry.path(), folder.path().join("model").join(part).join(entry.file_name()))
-                    .unwrap();
-            }
-        }
-    }
+    copy_golden(&folder.path().join("model"));
     let graph = root().join("graphs/t2i-diffusers.ron").display().to_string();
     let picture = || {
         let output = run(folder.path(), &["run", &graph, "--set", "model=model", "--set", "steps=3"]);

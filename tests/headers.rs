@@ -10,7 +10,7 @@ use std::process::Command;
 
 use lumina_models::backbone::{NextDit, NextDitConfig};
 use serde_json::json;
-use support::golden_pipeline;
+use support::copy_golden;
 
 /// Sizes of the published 2B model, but for the width of the text, which is that of the golden text encoder.
 const CONFIG: &str = r#"{ "_class_name": "LuminaNextDiT2DModel", "sample_size": 128, "patch_size": 2, "in_channels": 4,
@@ -21,15 +21,9 @@ const CONFIG: &str = r#"{ "_class_name": "LuminaNextDiT2DModel", "sample_size": 
 fn a_model_of_six_gigabytes_is_checked_in_two_gigabytes_of_address_space() {
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("model");
-    for part in ["", "scheduler", "text_encoder", "tokenizer", "vae"] {
-        fs::create_dir_all(model.join(part)).unwrap();
-        for entry in fs::read_dir(golden_pipeline().join(part)).unwrap().map(Result::unwrap) {
-            if entry.path().is_file() {
-                fs::copy(entry.path(), model.join(part).join(entry.file_name())).unwrap();
-            }
-        }
-    }
-    fs::create_dir_all(model.join("transformer")).unwrap();
+    copy_golden(&model);
+    fs::remove_dir_all(model.join("transformer")).unwrap();
+    fs::create_dir(model.join("transformer")).unwrap();
     fs::write(model.join("transformer/config.json"), CONFIG).unwrap();
     let config = NextDitConfig::read(&model.join("transformer/config.json")).unwrap();
 

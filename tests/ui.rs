@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -15,13 +17,15 @@ mod models {
     use std::fs;
     use std::path::{Path, PathBuf};
 
+    use super::support::copy_golden;
+
     /// Makes them all, and gives the folder they are in.
     pub(super) fn make() -> PathBuf {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ui");
         let models = root.join("ui-models");
         let _ = fs::remove_dir_all(&models);
         let edit = |name: &str, file: &str, change: &dyn Fn(Vec<u8>) -> Vec<u8>| {
-            let path = copy(&models.join(name)).join(file);
+            let path = copy_golden(&models.join(name)).join(file);
             fs::write(&path, change(fs::read(&path).unwrap())).unwrap();
         };
         let replace = |from: &'static str, to: &'static str| {
@@ -48,23 +52,10 @@ mod models {
         edit("config_not_json", "vae/config.json", &|_| b"{ not json".to_vec());
         edit("other_pipeline", "model_index.json", &replace("LuminaPipeline", "StableDiffusionPipeline"));
         edit("other_space", "vae/config.json", &replace("0.13025", "0.18215"));
-        narrow_text(&copy(&models.join("narrow_text")));
-        fs::remove_dir_all(copy(&models.join("part_missing")).join("vae")).unwrap();
-        fs::remove_file(copy(&models.join("shard_missing")).join(shard)).unwrap();
+        narrow_text(&copy_golden(&models.join("narrow_text")));
+        fs::remove_dir_all(copy_golden(&models.join("part_missing")).join("vae")).unwrap();
+        fs::remove_file(copy_golden(&models.join("shard_missing")).join(shard)).unwrap();
         root
-    }
-
-    fn copy(to: &Path) -> PathBuf {
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lumina_next_pipeline");
-        for part in ["", "scheduler", "text_encoder", "tokenizer", "transformer", "vae"] {
-            fs::create_dir_all(to.join(part)).unwrap();
-            for entry in fs::read_dir(from.join(part)).unwrap().map(Result::unwrap) {
-                if entry.path().is_file() && !entry.file_name().to_string_lossy().starts_with("cases") {
-                    fs::copy(entry.path(), to.join(part).join(entry.file_name())).unwrap();
-                }
-            }
-        }
-        to.to_owned()
     }
 
     /// The text encoder of `tests/golden/text_encoders/gemma`, 64 wide instead of 48.

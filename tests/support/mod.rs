@@ -66,3 +66,16 @@ pub(crate) fn checked(engine: &Engine, world: &LocalWorld, text: &str) -> Graph 
     let (document, checked) = engine.check(source, world, &Overrides::default());
     checked.graph.unwrap_or_else(|| panic!("{}", render(&document.source, &checked.diagnostics, false)))
 }
+
+/// A copy of [`golden_pipeline`] that a test may change.
+pub(crate) fn copy_golden(to: &Path) -> PathBuf {
+    for part in ["", "scheduler", "text_encoder", "tokenizer", "transformer", "vae"] {
+        std::fs::create_dir_all(to.join(part)).unwrap();
+        for entry in std::fs::read_dir(golden_pipeline().join(part)).unwrap().map(Result::unwrap) {
+            if entry.path().is_file() && !entry.file_name().to_string_lossy().starts_with("cases") {
+                std::fs::copy(entry.path(), to.join(part).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    to.to_owned()
+}
