@@ -12,6 +12,7 @@
 //! comment of each item names its source.
 
 pub mod backbone;
+mod config_file;
 mod error;
 pub mod flow;
 mod folder;

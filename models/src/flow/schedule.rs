@@ -85,8 +85,7 @@ impl FlowMatchConfig {
     /// # Errors
     /// [`ModelError::FileNotFound`]; [`ModelError::Config`] with the name of a field that is wrong or unsupported.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).map_err(|source| ModelError::read(path, source))?;
-        Self::parse(&text).map_err(|reason| ModelError::config(path, reason))
+        crate::config_file::read(path, Self::parse)
     }
 
     /// As [`read`](Self::read), from the text of the file.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::Result;
 use crate::nn::Activation;
-use crate::{ModelError, Result};
 
 /// Sizes of a first-generation Gemma.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,8 +66,7 @@ impl GemmaConfig {
     /// # Errors
     /// [`ModelError::FileNotFound`]; [`ModelError::Config`] with the name of a field that is wrong or unsupported.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).map_err(|source| ModelError::read(path, source))?;
-        Self::parse(&text).map_err(|reason| ModelError::config(path, reason))
+        crate::config_file::read(path, Self::parse)
     }
 
     /// As [`read`](Self::read), from the text of the file.

@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::Tensor;
 use serde::Deserialize;
 
-use crate::{ModelError, Result};
+use crate::Result;
 
 /// Sizes and switches, with the names and defaults of diffusers' `AutoencoderKL`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -75,8 +75,7 @@ impl AutoencoderConfig {
     /// # Errors
     /// [`ModelError::FileNotFound`]; [`ModelError::Config`] with the name of a field that is wrong or unsupported.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).map_err(|source| ModelError::read(path, source))?;
-        Self::parse(&text).map_err(|reason| ModelError::config(path, reason))
+        crate::config_file::read(path, Self::parse)
     }
 
     /// As [`read`](Self::read), from the text of the file.

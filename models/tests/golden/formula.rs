@@ -274,6 +274,10 @@ fn text_encoder() {
             let valid = state.get(0).unwrap().narrow(0, 0, 5).unwrap();
             check(&name, &valid, formula.get(&name), TOLERANCE);
         }
+        // The first two tokens of both samples, each flattened; the second sample has no others that are not padding.
+        let first_two = states[states.len() - 2].narrow(1, 0, 2).unwrap().flatten_from(1).unwrap();
+        let name = format!("gemma_tiny_{name}_hs[-2]");
+        check(&name, &first_two, formula.get(&name), TOLERANCE);
     }
 }
 
