@@ -86,6 +86,8 @@ impl<'a> Resolver<'a> {
 
     /// A node with its inputs; `None` when its kind is unknown.
     pub(super) fn node(&mut self, declaration: &NodeDeclaration) -> Option<Draft> {
+        // What a node mentions is used, also where the node is wrong or an override stands in its place.
+        declaration.inputs.iter().for_each(|(_, expression)| self.params.mention(&expression.value));
         let Some(kind) = self.registry.get(&declaration.kind.value).map(Arc::clone) else {
             let found = &declaration.kind.value;
             self.diagnostics.push(
@@ -146,8 +148,6 @@ impl<'a> Resolver<'a> {
         if let Some(set) = set {
             set.used = true;
             let (name, value) = (set.name, set.value);
-            // The parameter is used by the graph, if not in this run.
-            let _ = param.and_then(|param| self.params.get(&param));
             let origin = Origin { set: Some(name.to_owned()), ..Origin::default() };
             return (self.overridden(name, value, spec, node), origin);
         }

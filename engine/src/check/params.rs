@@ -54,6 +54,17 @@ impl<'d> Params<'d> {
         Self { document, params: params.collect(), used: RefCell::default() }
     }
 
+    /// Remembers that the parameters in an expression are used. Lists nest at most as deep as the file format lets them.
+    pub(super) fn mention(&self, expression: &Expression) {
+        match expression {
+            Expression::Param(name) => {
+                self.used.borrow_mut().insert(name.clone());
+            }
+            Expression::List(items) => items.iter().for_each(|item| self.mention(&item.value)),
+            _ => {}
+        }
+    }
+
     /// Looks a parameter up and remembers that it is used.
     pub(super) fn get(&self, name: &str) -> Option<&Param<'d>> {
         let param = self.params.get(name)?;
