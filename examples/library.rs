@@ -50,9 +50,9 @@ fn main() -> Result<()> {
 
     for prompt in ["a red apple", "an octopus", "an octopus"] {
         let set = Overrides::default().set("prompt", prompt);
-        let (document, checked) = engine.check(graph.source(), &world, &set);
+        let (_, checked) = engine.check(graph.source(), &world, &set);
         let Some(checked_graph) = checked.graph else {
-            bail!("{}", render(&document.source, &checked.diagnostics, false));
+            bail!("{}", render(&checked.sources, &checked.diagnostics, false));
         };
         let steps = |event: &Event| {
             if let Event::NodeProgress { done, total, unit: "step", .. } = event {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use lumina_engine::{Class, Diagnostic, NodeError, Outcome, Report};
+use lumina_engine::{Class, Diagnostic, NodeError, Report};
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,19 +47,16 @@ impl Exit {
     }
 
     /// For a run that has come to its end.
-    pub(crate) fn of_report(report: &Report, targets: &[String]) -> Self {
+    pub(crate) fn of_report(report: &Report) -> Self {
+        if report.refused.is_some() {
+            return Exit::OutOfMemory;
+        }
         if report.interrupted {
             return Exit::Interrupted;
         }
         let failures = report.failures();
         let Some((_, first)) = failures.first() else { return Exit::Ok };
-        let reached = |target: &&String| {
-            let is = |(name, outcome): &(String, Outcome)| {
-                name == *target && matches!(outcome, Outcome::Ran | Outcome::Cached)
-            };
-            report.nodes.iter().any(is)
-        };
-        if targets.iter().any(|target| reached(&target)) {
+        if !report.outputs.is_empty() {
             return Exit::Partial;
         }
         match first {

@@ -48,14 +48,15 @@ pub(crate) fn failed(exit: Exit) -> Exit {
 }
 
 /// A diagnostic with its place as file, line and column.
-pub(crate) fn diagnostic(source: &Source, diagnostic: &Diagnostic) -> Value {
-    let place = diagnostic.span.map(|span| source.position(span.start));
+pub(crate) fn diagnostic(sources: &[Source], diagnostic: &Diagnostic) -> Value {
+    let source = diagnostic.span.map_or(sources.first(), |span| sources.get(span.file as usize));
+    let place = diagnostic.span.zip(source).map(|(span, source)| source.position(span.start));
     json!({
         "event": "diagnostic",
         "code": diagnostic.code.text(),
         "severity": if diagnostic.is_error() { "error" } else { "warning" },
         "message": diagnostic.message,
-        "file": source.path().display().to_string(),
+        "file": source.map(|source| source.path().display().to_string()),
         "line": place.map(|(line, _)| line),
         "column": place.map(|(_, column)| column),
         "help": diagnostic.help,

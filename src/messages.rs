@@ -40,11 +40,11 @@ pub(crate) fn error<'a>(message: &str, help: impl IntoIterator<Item = &'a str>) 
 }
 
 /// Prints diagnostics with the lines of the graph that they are about.
-pub(crate) fn diagnostics(source: &Source, diagnostics: &[Diagnostic], color: ColorChoice, quiet: bool) {
+pub(crate) fn diagnostics(sources: &[Source], diagnostics: &[Diagnostic], color: ColorChoice, quiet: bool) {
     let shown: Vec<Diagnostic> =
         diagnostics.iter().filter(|diagnostic| diagnostic.is_error() || !quiet).cloned().collect();
     if !shown.is_empty() {
-        let _ = writeln!(std::io::stderr(), "{}", render(source, &shown, use_color(color)));
+        let _ = writeln!(std::io::stderr(), "{}", render(sources, &shown, use_color(color)));
     }
 }
 

@@ -59,7 +59,7 @@ fn ron(path: &Path, text: String, color: ColorChoice) -> Result<Vec<(String, Str
     if wrong.is_empty() {
         return Ok(values);
     }
-    diagnostics(&source, &wrong, color, false);
+    diagnostics(&[source], &wrong, color, false);
     Err(Exit::Usage)
 }
 

@@ -65,6 +65,10 @@ impl World for LocalWorld {
         Err(NotFound { path: path.to_owned(), searched })
     }
 
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
     fn digest(&self, path: &Path) -> io::Result<Digest> {
         let metadata = fs::metadata(path)?;
         let stamp =

@@ -64,6 +64,8 @@ codes! {
     Cycle = "LG0208", Graph, "Nodes depend on each other in a circle";
     UnknownPlaceholder = "LG0209", Graph, "A path template names something that does not exist";
     SameOutput = "LG0210", Graph, "Two nodes write to the same path";
+    NotInScope = "LG0211", Graph, "What ends an iteration stands outside of one";
+    UnendedFold = "LG0212", Graph, "A fold and its end do not pair up";
     WrongType = "LG0301", Graph, "A value of another type is expected";
     OutOfRange = "LG0302", Graph, "The number is outside the allowed range";
     NotAChoice = "LG0303", Graph, "The text is none of the allowed choices";
@@ -140,6 +142,13 @@ impl Diagnostic {
     /// Marks a second place.
     pub fn related(mut self, span: Span, label: impl Into<String>) -> Self {
         self.related.push((span, label.into()));
+        self
+    }
+
+    /// Moves its places into another file of a composition.
+    pub(crate) fn in_file(mut self, file: u32) -> Self {
+        self.span = self.span.map(|span| span.in_file(file));
+        self.related.iter_mut().for_each(|(span, _)| span.file = file);
         self
     }
 

@@ -1,15 +1,18 @@
 //! The engine: node kinds and a cache, and the way from a graph's text to its outputs.
 
+use std::num::NonZeroUsize;
+
 use crate::cache::{Cache, DiskCache, MemoryCache};
 use crate::cancel::Cancel;
 use crate::check::{Checked, Overrides, check};
 use crate::document::{Document, parse};
+use crate::done::Done;
 use crate::event::{Events, Silent};
 use crate::graph::Graph;
 use crate::key::Key;
-use crate::plan::{Plan, content_keys};
+use crate::plan::{Plan, Planner, content_keys};
 use crate::registry::Registry;
-use crate::run::{Report, run};
+use crate::run::{Report, Runner};
 use crate::source::Source;
 use crate::world::World;
 
@@ -24,19 +27,22 @@ pub struct Engine {
 
 /// What a run is told beside the graph.
 pub struct RunOptions<'a> {
-    /// The nodes to run for; `None` for [`Graph::targets`].
-    pub targets: Option<Vec<usize>>,
+    /// What to run for: outputs of the graph or nodes, by name; `None` for [`Graph::targets`].
+    pub targets: Option<Vec<String>>,
     /// Stops the run when set.
     pub cancel: Cancel,
     /// Hears what happens.
     pub events: &'a dyn Events,
     /// Starts no other node once one has failed.
     pub fail_fast: bool,
+    /// How many threads run nodes that do not compute on the device, the thread of the run included; `None` for as many
+    /// as suit the machine. With one, nodes run in the order of the plan.
+    pub threads: Option<NonZeroUsize>,
 }
 
 impl Default for RunOptions<'_> {
     fn default() -> Self {
-        Self { targets: None, cancel: Cancel::new(), events: &Silent, fail_fast: false }
+        Self { targets: None, cancel: Cancel::new(), events: &Silent, fail_fast: false, threads: None }
     }
 }
 
@@ -75,19 +81,21 @@ impl Engine {
         (document, checked)
     }
 
-    /// The content keys of some nodes; none where a file that decides the outputs cannot be read.
-    pub fn keys(&self, graph: &Graph, world: &dyn World, nodes: &[usize]) -> Vec<Option<Key>> {
-        content_keys(graph, world, nodes)
+    /// The content keys of the nodes that give some targets; none where a file that decides the outputs cannot be read.
+    pub fn keys(&self, graph: &Graph, world: &dyn World, targets: &[String]) -> Vec<Option<Key>> {
+        content_keys(graph, world, targets)
     }
 
     /// Says what a run would do.
-    pub fn plan(&self, graph: &Graph, world: &dyn World, targets: Option<Vec<usize>>) -> Plan {
-        Plan::new(graph, targets.unwrap_or_else(|| graph.targets()), &self.cache, &self.registry, world)
+    pub fn plan(&self, graph: &Graph, world: &dyn World, targets: Option<Vec<String>>) -> Plan {
+        let (cache, registry, done) = (&self.cache, &self.registry, &Done::default());
+        Planner { graph, cache, registry, world, done }.plan(&targets.unwrap_or_else(|| graph.targets()))
     }
 
     /// Runs a graph.
     pub fn run(&self, graph: &Graph, world: &dyn World, options: RunOptions<'_>) -> Report {
-        let plan = self.plan(graph, world, options.targets.clone());
-        run(graph, plan, &self.cache, &self.registry, world, &options)
+        let targets = options.targets.clone().unwrap_or_else(|| graph.targets());
+        let (cache, registry, options) = (&self.cache, &self.registry, &options);
+        Runner { cache, registry, world, options }.run(graph, &targets)
     }
 }

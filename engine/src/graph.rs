@@ -3,22 +3,54 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::document::CacheMode;
+use crate::expand::Declared;
 use crate::fact::Fact;
+use crate::node_error::NodeError;
 use crate::provenance::Provenance;
 use crate::registry::Kind;
+use crate::template::Piece;
 use crate::value::Value;
 
 /// A graph that can run. Made by [`check`](crate::check()).
+///
+/// What decides which nodes there are (a condition, a list to go through) may itself have to be computed. Until it is,
+/// the nodes behind it are pending: a run computes what decides, [expands](Graph::expand) the graph, and goes on.
+#[derive(Clone)]
 pub struct Graph {
     /// The nodes; every link points to an earlier one.
     pub nodes: Vec<GraphNode>,
+    /// What every declared node has become: nothing where a branch or an empty list removes it, several in an
+    /// iteration.
+    pub instances: Vec<Instance>,
+    /// The graph's own outputs by name.
+    pub outputs: Vec<Instance>,
+    /// Graph files that this one includes.
+    pub included: Vec<PathBuf>,
     /// Where the outputs of a run come from. Digests are added by the run.
     pub provenance: Provenance,
+    pub(crate) declared: Arc<Declared>,
+}
+
+/// A declared node in one turn of the iterations around it.
+#[derive(Clone, Debug)]
+pub struct Instance {
+    /// The name of the declared node.
+    pub declared: String,
+    /// Its own name: with `[2]` for the third turn of an iteration.
+    pub name: String,
+    /// What it gives, one for each output.
+    pub outputs: Vec<Input>,
+    /// The node, as a position in [`Graph::nodes`]; `None` when it passes on what others give (`if`, `collect`).
+    pub node: Option<usize>,
+    /// Does it act on the world outside?
+    pub effect: bool,
 }
 
 /// A node of a checked graph.
+#[derive(Clone)]
 pub struct GraphNode {
-    /// Its name in the file.
+    /// Its name: that in the file, with `[2]` for the third turn of an iteration.
     pub name: String,
     /// What it is.
     pub kind: Arc<Kind>,
@@ -32,6 +64,16 @@ pub struct GraphNode {
     pub working_bytes: u64,
     /// Bytes of memory that its outputs hold on to afterwards.
     pub output_bytes: u64,
+    /// How its outputs are kept.
+    pub cache: CacheMode,
+    /// Parameters that have another value here than in the graph as a whole: those of a sweep.
+    pub params: Vec<(String, String)>,
+    /// It depends on a decision that has not been made: it cannot run yet, and may be replaced by several.
+    pub pending: bool,
+    /// Its declaration, as a position in [`Declared`].
+    pub(crate) declared: usize,
+    /// What was wrong with its inputs when it was expanded in the middle of a run.
+    pub refused: Option<NodeError>,
 }
 
 /// What a socket gets.
@@ -48,17 +90,34 @@ pub enum Input {
         /// The position of the output.
         output: usize,
     },
+    /// One of the values in a list that an earlier node gives.
+    Item {
+        /// Its position in [`Graph::nodes`].
+        node: usize,
+        /// The position of the output.
+        output: usize,
+        /// The position in the list.
+        index: usize,
+    },
     /// Several of them.
     List(Vec<Input>),
+    /// An output path with places to fill in. Only in declared nodes.
+    Template(Arc<[Piece]>),
 }
 
 impl Input {
-    /// Calls `visit` with every link in it, as (node, output). Lists nest no deeper than the file format lets them.
+    /// Calls `visit` with every link in it, as (node, output). Lists nest no deeper than the file format lets them, and
+    /// one level for every iteration around them.
     pub fn links(&self, visit: &mut dyn FnMut(usize, usize)) {
         match self {
             Input::Absent | Input::Value(_) => {}
-            Input::Link { node, output } => visit(*node, *output),
+            Input::Link { node, output } | Input::Item { node, output, .. } => visit(*node, *output),
             Input::List(items) => items.iter().for_each(|item| item.links(visit)),
+            Input::Template(pieces) => pieces.iter().for_each(|piece| {
+                if let Piece::Hole(input) = piece {
+                    input.links(visit);
+                }
+            }),
         }
     }
 }
@@ -69,18 +128,31 @@ impl Graph {
         self.nodes.iter().position(|node| node.name == name)
     }
 
-    /// What a run is for: the nodes that act on the outside, or, if there are none, those nobody links to.
-    pub fn targets(&self) -> Vec<usize> {
-        let effects: Vec<usize> =
-            (0..self.nodes.len()).filter(|index| self.nodes[*index].kind.spec.effect).collect();
-        if !effects.is_empty() {
-            return effects;
+    /// What a name stands for: an output of the graph, a declared node in all its turns, or one of them.
+    pub fn find(&self, name: &str) -> Vec<&Instance> {
+        let outputs: Vec<&Instance> = self.outputs.iter().filter(|output| output.name == name).collect();
+        if !outputs.is_empty() {
+            return outputs;
         }
-        let mut linked = vec![false; self.nodes.len()];
-        for node in &self.nodes {
-            node.links(&mut |source, _| linked[source] = true);
+        self.instances.iter().filter(|instance| instance.declared == name || instance.name == name).collect()
+    }
+
+    /// Names that [`Graph::find`] knows.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let declared = self.declared.nodes.iter().map(|node| node.name.as_str());
+        self.outputs.iter().map(|output| output.name.as_str()).chain(declared)
+    }
+
+    /// What a run is for: the nodes that act on the outside and the graph's outputs; if there are none, the nodes
+    /// that nobody links to.
+    pub fn targets(&self) -> Vec<String> {
+        let effects = self.instances.iter().filter(|instance| instance.effect);
+        let targets: Vec<String> =
+            effects.chain(&self.outputs).map(|instance| instance.name.clone()).collect();
+        if !targets.is_empty() {
+            return targets;
         }
-        (0..self.nodes.len()).filter(|index| !linked[*index]).collect()
+        self.declared.leaves().map(|node| node.name.clone()).collect()
     }
 }
 

@@ -19,6 +19,18 @@ impl Digest {
         Self(bytes)
     }
 
+    /// The digest that is written as 64 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
@@ -46,7 +58,7 @@ pub(crate) struct KeyBuilder(blake3::Hasher);
 impl KeyBuilder {
     pub(crate) fn new(kind: &str, version: u32, environment: &str) -> Self {
         let mut builder = Self(blake3::Hasher::new());
-        builder.part(b"lumina-graph key 1");
+        builder.part(b"lumina-graph key 2");
         builder.part(kind.as_bytes());
         builder.part(&version.to_le_bytes());
         builder.part(environment.as_bytes());
@@ -59,7 +71,7 @@ impl KeyBuilder {
         self
     }
 
-    /// A literal, by type and content.
+    /// A value, by type and content.
     pub(crate) fn value(&mut self, value: &Value) -> &mut Self {
         match value {
             Value::Bool(value) => self.part(b"bool").part(&[u8::from(*value)]),
@@ -71,18 +83,58 @@ impl KeyBuilder {
                 self.part(b"list").part(&(items.len() as u64).to_le_bytes());
                 items.iter().fold(self, |builder, item| builder.value(item))
             }
-            // Literals are never of a domain type: those only come through links, which have keys.
-            Value::Domain(_) => self.part(b"domain"),
+            // Literals are never of a domain type: those only come through links, which have identities.
+            Value::Domain(value) => match value.digest() {
+                Some(digest) => self.part(b"domain").part(digest.bytes()),
+                None => self.part(b"domain"),
+            },
         }
     }
 
-    /// An output of another node.
-    pub(crate) fn link(&mut self, key: &Key, output: usize) -> &mut Self {
-        self.part(b"link").part(key.bytes()).part(&(output as u64).to_le_bytes())
+    /// A value that another node gives.
+    pub(crate) fn link(&mut self, identity: &Identity) -> &mut Self {
+        self.part(b"link").part(identity.bytes())
     }
 
     pub(crate) fn finish(&self) -> Key {
         Digest(self.0.finalize().into())
+    }
+}
+
+/// What a value that a node gives is known by: equal identities are equal values.
+pub(crate) type Identity = Digest;
+
+/// The identity of an output that is known by how it is made.
+pub(crate) fn made(key: &Key, output: usize) -> Identity {
+    derived(b"output", key, output)
+}
+
+/// The identity of an item of a list that is known by how it is made.
+pub(crate) fn item(list: &Identity, index: usize) -> Identity {
+    derived(b"item", list, index)
+}
+
+fn derived(what: &[u8], from: &Digest, index: usize) -> Identity {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(what).update(from.bytes()).update(&(index as u64).to_le_bytes());
+    Digest(hasher.finalize().into())
+}
+
+/// The identity of a value by its content: it stays the same when the value is made in another way. `None` for a value
+/// whose content is not at hand, such as a network or a tensor on another device.
+pub(crate) fn content(value: &Value) -> Option<Identity> {
+    if !has_content(value) {
+        return None;
+    }
+    let mut builder = KeyBuilder(blake3::Hasher::new());
+    Some(builder.part(b"content").value(value).finish())
+}
+
+fn has_content(value: &Value) -> bool {
+    match value {
+        Value::Domain(value) => value.digest().is_some(),
+        Value::List(items) => items.iter().all(has_content),
+        _ => true,
     }
 }
 
@@ -107,10 +159,10 @@ mod tests {
 
     #[test]
     fn the_key_of_the_same_content_never_changes() {
-        // A change here invalidates every cache on every disk: raise the "key 1" above on purpose only.
+        // A change here invalidates every cache on every disk: raise the "key 2" above on purpose only.
         assert_eq!(
             key(&[Value::Int(1), Value::text("a")]).to_string(),
-            "5b2fabce20cc903e1bb1fe71755e8afe1597242999b998578f941d165785c824"
+            "1fa6aace4dfcb16b2e3a79700848aba5defd7e2bf8a97fba0408b9cf7dfdee35"
         );
     }
 }

@@ -17,10 +17,13 @@ mod cache;
 mod call;
 mod cancel;
 mod check;
+mod control;
 mod diagnostic;
 mod document;
+mod done;
 mod engine;
 mod event;
+mod expand;
 mod fact;
 mod graph;
 mod inquiry;
@@ -37,23 +40,25 @@ mod source;
 mod spec;
 mod store;
 mod suggest;
+mod template;
 mod types;
 mod value;
 mod world;
 
-pub use cache::{Cache, DiskCache, MemoryCache};
+pub use cache::{Cache, DiskCache, MemoryCache, Outputs};
 pub use call::Call;
 pub use cancel::Cancel;
-pub use check::{Checked, Overrides, check};
+pub use check::{Checked, Overrides, Sweep, check};
+pub use control::Control;
 pub use diagnostic::{Class, Code, Diagnostic, any_error};
 pub use document::{
-    Difference, Document, Expression, FORMAT, GraphBuilder, NodeBuilder, NodeDeclaration, ParamDeclaration,
-    Values, diff, dot, link, param, parse, parse_values, restore,
+    CacheMode, Difference, Document, Expression, FORMAT, GraphBuilder, NodeBuilder, NodeDeclaration,
+    ParamDeclaration, Values, diff, dot, link, param, parse, parse_values, restore,
 };
 pub use engine::{Engine, RunOptions};
 pub use event::{Event, Events, Silent};
 pub use fact::{Dimension, Fact, Property, Shape};
-pub use graph::{Graph, GraphNode, Input};
+pub use graph::{Graph, GraphNode, Input, Instance};
 pub use inquiry::Inquiry;
 pub use key::{Digest, Key};
 pub use mistake::Mistake;
@@ -63,11 +68,12 @@ pub use plan::{Action, Plan, Step};
 pub use provenance::Provenance;
 pub use registry::{Kind, Plugin, Registry};
 pub use render::render;
-pub use run::{Outcome, Report};
+pub use run::{Outcome, Refusal, Report};
 pub use source::{Source, Span, Spanned};
 pub use spec::{InputSpec, NodeSpec, OutputSpec, Presence};
 pub use store::{Store, Stored};
 pub use suggest::suggest;
+pub use template::Piece;
 pub use types::Type;
 pub use value::{Domain, DomainValue, Storable, Value};
 pub use world::{NotFound, Resources, World};

@@ -1,20 +1,21 @@
 //! What a run will do, before it does it.
 
-use std::sync::Arc;
-
-use crate::cache::Cache;
-use crate::graph::{Graph, Input};
-use crate::key::{Digest, Key, KeyBuilder};
+use crate::cache::{Cache, Outputs};
+use crate::control::Control;
+use crate::done::Done;
+use crate::graph::{Graph, GraphNode, Input};
+use crate::key::{Digest, Identity, Key, KeyBuilder, item, made};
 use crate::node_error::NodeError;
 use crate::registry::Registry;
-use crate::value::Value;
 use crate::world::World;
 
 /// The steps of a run in order.
 pub struct Plan {
     /// One for every node that is needed.
     pub steps: Vec<Step>,
-    /// The nodes the run is for.
+    /// Needed nodes that depend on a decision which the steps make; what becomes of them is planned after that.
+    pub pending: Vec<usize>,
+    /// The nodes that give what the run is for.
     pub targets: Vec<usize>,
     /// An estimate of the most memory in use at any moment, in bytes.
     pub peak_bytes: u64,
@@ -35,47 +36,57 @@ pub struct Step {
 /// What happens to a node in a run.
 pub enum Action {
     /// Its outputs are in the cache.
-    Cached(Arc<[Value]>),
+    Cached(Outputs),
     /// It computes.
     Run(Key),
-    /// It cannot even be tried: a file it depends on cannot be read.
+    /// It cannot even be tried: a file it depends on cannot be read, or an iteration gave it wrong inputs.
     Fail(NodeError),
 }
 
-impl Plan {
-    /// Plans a run for some nodes, given what is in the cache.
-    pub fn new(
-        graph: &Graph,
-        targets: Vec<usize>,
-        cache: &Cache,
-        registry: &Registry,
-        world: &dyn World,
-    ) -> Self {
+/// What a plan is made with.
+pub(crate) struct Planner<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) cache: &'a Cache,
+    pub(crate) registry: &'a Registry,
+    pub(crate) world: &'a dyn World,
+    /// What has been done in this run already.
+    pub(crate) done: &'a Done,
+}
+
+impl Planner<'_> {
+    /// Plans a run for some targets.
+    pub(crate) fn plan(&self, targets: &[String]) -> Plan {
+        let graph = self.graph;
+        let targets = target_nodes(graph, targets);
         let wanted = ancestors(graph, &targets);
-        let (keys, digests) = keys(graph, &wanted, world);
+        let (keys, digests) = keys(graph, &wanted, self.world);
         let mut needed = vec![false; graph.nodes.len()];
         for target in &targets {
             needed[*target] = true;
         }
         let mut actions: Vec<Option<Action>> = (0..graph.nodes.len()).map(|_| None).collect();
-        for index in (0..graph.nodes.len()).rev().filter(|index| wanted[*index]) {
-            if !needed[index] {
+        let mut pending = Vec::new();
+        for index in (0..graph.nodes.len()).rev() {
+            let node = &graph.nodes[index];
+            if !needed[index] || self.done.has(&node.name) {
                 continue;
             }
-            let node = &graph.nodes[index];
-            let action = match &keys[index] {
-                None => continue,
-                Some(Err(error)) => Action::Fail(error.clone()),
-                Some(Ok(key)) => match cache.get(key, registry, world) {
-                    Some(outputs) if node.kind.node.is_fresh(&outputs, world) => Action::Cached(outputs),
-                    _ => Action::Run(*key),
-                },
+            if node.pending {
+                pending.push(index);
+                deciding(graph, node, &mut |source| needed[source] = true);
+                continue;
+            }
+            let action = match (&node.refused, &keys[index]) {
+                (Some(error), _) | (None, Some(Err(error))) => Action::Fail(error.clone()),
+                (None, Some(Ok(key))) => self.action(node, key),
+                (None, None) => continue,
             };
             if matches!(action, Action::Run(_)) {
                 node.links(&mut |source, _| needed[source] = true);
             }
             actions[index] = Some(action);
         }
+        pending.reverse();
         let mut steps: Vec<Step> = actions
             .into_iter()
             .enumerate()
@@ -83,13 +94,50 @@ impl Plan {
             .collect();
         release(graph, &mut steps, &targets);
         let peak_bytes = peak(graph, &steps);
-        Self { steps, targets, peak_bytes, digests }
+        Plan { steps, pending, targets, peak_bytes, digests }
+    }
+
+    fn action(&self, node: &GraphNode, key: &Key) -> Action {
+        if !node.cache.reads() {
+            return Action::Run(*key);
+        }
+        match self.cache.get(key, self.registry, self.world) {
+            Some(outputs) if node.kind.node.is_fresh(&outputs.values, self.world) => Action::Cached(outputs),
+            _ => Action::Run(*key),
+        }
     }
 }
 
-/// The content keys of some nodes.
-pub(crate) fn content_keys(graph: &Graph, world: &dyn World, nodes: &[usize]) -> Vec<Option<Key>> {
-    let (keys, _) = keys(graph, &ancestors(graph, nodes), world);
+/// The nodes that give what a run is for.
+fn target_nodes(graph: &Graph, names: &[String]) -> Vec<usize> {
+    let mut targets = Vec::new();
+    for instance in names.iter().flat_map(|name| graph.find(name)) {
+        targets.extend(instance.node);
+        instance.outputs.iter().for_each(|output| output.links(&mut |node, _| targets.push(node)));
+    }
+    targets.sort_unstable();
+    targets.dedup();
+    targets
+}
+
+/// What a pending node needs for the decision that it waits for. Anything else may turn out not to be needed at all.
+fn deciding(graph: &Graph, node: &GraphNode, visit: &mut dyn FnMut(usize)) {
+    let control = node.kind.spec.control;
+    for (index, input) in node.inputs.iter().enumerate() {
+        let decides = control.is_some_and(|control| control.deciders().contains(&index))
+            || (control == Some(Control::Switch) && matches!(input, Input::Link { .. }));
+        input.links(&mut |source, _| {
+            if decides || graph.nodes[source].pending {
+                visit(source);
+            }
+        });
+    }
+}
+
+/// The content keys of targets. Those of pending nodes follow from everything they may turn out to need.
+pub(crate) fn content_keys(graph: &Graph, world: &dyn World, targets: &[String]) -> Vec<Option<Key>> {
+    let nodes = target_nodes(graph, targets);
+    let (keys, _) = keys(graph, &ancestors(graph, &nodes), world);
     nodes.iter().map(|node| keys[*node].clone().and_then(Result::ok)).collect()
 }
 
@@ -115,40 +163,58 @@ fn keys(graph: &Graph, wanted: &[bool], world: &dyn World) -> (Keys, Vec<(String
     let mut keys: Keys = vec![None; graph.nodes.len()];
     let mut digests = Vec::new();
     for (index, node) in graph.nodes.iter().enumerate().filter(|(index, _)| wanted[*index]) {
-        let spec = &node.kind.spec;
-        let mut builder = KeyBuilder::new(spec.kind, spec.version, &environment);
-        let mut behind_failure = false;
-        for (input, spec) in node.inputs.iter().zip(&spec.inputs) {
-            builder.part(spec.name.as_bytes());
-            behind_failure |= !write_input(&mut builder, input, &keys);
-        }
-        let mut result = Ok(());
-        for file in &node.files {
-            match world.digest(file) {
-                Ok(digest) => {
-                    builder.part(b"file").part(digest.bytes());
-                    digests.push((file.display().to_string(), digest));
-                }
-                Err(error) => {
-                    result = Err(NodeError::file(format!("cannot read `{}`: {error}", file.display())));
-                    break;
-                }
-            }
-        }
-        keys[index] = match (result, behind_failure) {
-            (Err(error), _) => Some(Err(error)),
-            (Ok(()), false) => Some(Ok(builder.finish())),
-            // A key that nothing else has: the node is planned, and blocked when its source fails.
-            (Ok(()), true) => Some(Ok(builder.part(b"behind a failure").part(&index.to_le_bytes()).finish())),
+        let output_of = |node: usize, output| match &keys[node] {
+            Some(Ok(key)) => Some(made(key, output)),
+            _ => None,
         };
+        let identity = |input: &Input| match input {
+            Input::Link { node, output } => output_of(*node, *output),
+            Input::Item { node, output, index } => Some(item(&output_of(*node, *output)?, *index)),
+            _ => None,
+        };
+        let key = node_key(node, &environment, world, &mut digests, &identity);
+        keys[index] = Some(key.map(|(key, whole)| match whole {
+            true => key,
+            // A key that nothing else has: the node is planned, and blocked when its source fails.
+            false => item(&key, index),
+        }));
     }
     (keys, digests)
 }
 
+/// The key of a node, given the identities of what it links to; false when one of them has none.
+pub(crate) fn node_key(
+    node: &GraphNode,
+    environment: &str,
+    world: &dyn World,
+    digests: &mut Vec<(String, Digest)>,
+    identity: &dyn Fn(&Input) -> Option<Identity>,
+) -> Result<(Key, bool), NodeError> {
+    let spec = &node.kind.spec;
+    let mut builder = KeyBuilder::new(spec.kind, spec.version, environment);
+    let mut whole = true;
+    for (input, spec) in node.inputs.iter().zip(&spec.inputs) {
+        builder.part(spec.name.as_bytes());
+        whole &= write_input(&mut builder, input, identity);
+    }
+    for file in &node.files {
+        let digest = world
+            .digest(file)
+            .map_err(|error| NodeError::file(format!("cannot read `{}`: {error}", file.display())))?;
+        builder.part(b"file").part(digest.bytes());
+        digests.push((file.display().to_string(), digest));
+    }
+    Ok((builder.finish(), whole))
+}
+
 /// Writes an input into a key; false when it links to a node without one.
-fn write_input(builder: &mut KeyBuilder, input: &Input, keys: &Keys) -> bool {
+fn write_input(
+    builder: &mut KeyBuilder,
+    input: &Input,
+    identity: &dyn Fn(&Input) -> Option<Identity>,
+) -> bool {
     match input {
-        Input::Absent => {
+        Input::Absent | Input::Template(_) => {
             builder.part(b"absent");
             true
         }
@@ -156,17 +222,14 @@ fn write_input(builder: &mut KeyBuilder, input: &Input, keys: &Keys) -> bool {
             builder.value(value);
             true
         }
-        Input::Link { node, output } => match &keys[*node] {
-            Some(Ok(key)) => {
-                builder.link(key, *output);
-                true
-            }
-            _ => false,
-        },
+        Input::Link { .. } | Input::Item { .. } => identity(input).is_some_and(|identity| {
+            builder.link(&identity);
+            true
+        }),
         Input::List(items) => {
             builder.part(b"items").part(&(items.len() as u64).to_le_bytes());
             // Every item is written, also behind one without a key.
-            let whole: Vec<bool> = items.iter().map(|item| write_input(builder, item, keys)).collect();
+            let whole: Vec<bool> = items.iter().map(|item| write_input(builder, item, identity)).collect();
             whole.into_iter().all(|whole| whole)
         }
     }

@@ -12,6 +12,8 @@ pub struct Provenance {
     pub graph: String,
     /// The name the graph was read under.
     pub graph_name: String,
+    /// The texts of the graph files that it includes, by path.
+    pub includes: BTreeMap<String, String>,
     /// Every parameter with the value it had, as plain text: what `--set` takes.
     pub params: BTreeMap<String, String>,
     /// Inputs that were set from outside, `node.input` to value.

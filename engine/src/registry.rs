@@ -1,10 +1,11 @@
 //! The node kinds that a program knows, and how plugins add theirs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::node::Node;
 use crate::spec::NodeSpec;
+use crate::types::Type;
 use crate::value::{Storable, Value};
 use crate::world::World;
 
@@ -17,7 +18,6 @@ pub struct Kind {
 }
 
 /// All node kinds by name, and the types whose values can be kept on disk.
-#[derive(Default)]
 pub struct Registry {
     kinds: BTreeMap<&'static str, Arc<Kind>>,
     codecs: BTreeMap<&'static str, Codec>,
@@ -30,10 +30,18 @@ pub(crate) struct Codec {
     pub(crate) restore: fn(&[u8], &dyn World) -> Result<Value, String>,
 }
 
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Registry {
-    /// A registry without kinds.
+    /// A registry with the control kinds (`if`, `map`, `graph`, ...) and no others.
     pub fn new() -> Self {
-        Self::default()
+        let mut registry = Self { kinds: BTreeMap::new(), codecs: BTreeMap::new() };
+        crate::control::control(&mut registry);
+        registry
     }
 
     /// Adds a kind.
@@ -73,6 +81,16 @@ impl Registry {
     /// The kind of this name.
     pub fn get(&self, kind: &str) -> Option<&Arc<Kind>> {
         self.kinds.get(kind)
+    }
+
+    /// The names of all types that the sockets of the kinds have.
+    pub(crate) fn type_names(&self) -> BTreeSet<String> {
+        let specs = self.kinds.values().map(|kind| &kind.spec);
+        let types = specs.flat_map(|spec| {
+            let inputs = spec.inputs.iter().map(|input| &input.ty);
+            inputs.chain(spec.outputs.iter().map(|output| &output.ty))
+        });
+        types.map(Type::to_string).collect()
     }
 
     /// All kinds, by name.

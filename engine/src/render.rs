@@ -9,36 +9,52 @@ use crate::source::{Source, Span};
 const SHOWN: usize = 50;
 
 /// Renders diagnostics one after the other, sorted by place, with an empty line between them.
-pub fn render(source: &Source, diagnostics: &[Diagnostic], color: bool) -> String {
+///
+/// `sources` are the graph file and the files it includes, as the `file` of a [`Span`] counts them.
+pub fn render(sources: &[Source], diagnostics: &[Diagnostic], color: bool) -> String {
     let mut sorted: Vec<&Diagnostic> = diagnostics.iter().collect();
-    sorted.sort_by_key(|diagnostic| (diagnostic.span.map_or(usize::MAX, |span| span.start), diagnostic.code));
+    let place = |diagnostic: &Diagnostic| {
+        diagnostic.span.map_or((u32::MAX, usize::MAX), |span| (span.file, span.start))
+    };
+    sorted.sort_by_key(|diagnostic| (place(diagnostic), diagnostic.code));
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut texts: Vec<String> =
-        sorted.iter().take(SHOWN).map(|diagnostic| one(source, diagnostic, &renderer) + "\n").collect();
+        sorted.iter().take(SHOWN).map(|diagnostic| one(sources, diagnostic, &renderer) + "\n").collect();
     if sorted.len() > SHOWN {
         texts.push(format!("and {} more\n", sorted.len() - SHOWN));
     }
     texts.join("\n")
 }
 
-fn one(source: &Source, diagnostic: &Diagnostic, renderer: &Renderer) -> String {
+fn one(sources: &[Source], diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     let level = match diagnostic.code.class() {
         Class::Warning => Level::WARNING,
         Class::Graph | Class::File | Class::Usage => Level::ERROR,
     };
     let title = level.primary_title(&*diagnostic.message).id(diagnostic.code.text());
-    let path = source.path().to_string_lossy();
-    let mut group = match diagnostic.span {
+    let source = |span: Span| sources.get(span.file as usize);
+    let mut group = match diagnostic.span.and_then(|span| Some((span, source(span)?))) {
         None => Group::with_title(title),
-        Some(span) => {
-            let mut snippet = Snippet::source(source.text()).path(&*path).annotation(
-                AnnotationKind::Primary.span(within(source, span).range()).label(&*diagnostic.label),
+        Some((span, home)) => {
+            let mut snippet = Snippet::source(home.text()).path(home.path().to_string_lossy()).annotation(
+                AnnotationKind::Primary.span(within(home, span).range()).label(&*diagnostic.label),
             );
-            for (span, label) in &diagnostic.related {
+            let (here, elsewhere): (Vec<_>, Vec<_>) =
+                diagnostic.related.iter().partition(|(related, _)| related.file == span.file);
+            for (span, label) in here {
                 snippet = snippet
-                    .annotation(AnnotationKind::Context.span(within(source, *span).range()).label(&**label));
+                    .annotation(AnnotationKind::Context.span(within(home, *span).range()).label(&**label));
             }
-            title.element(snippet)
+            let mut group = title.element(snippet);
+            for (span, label) in elsewhere {
+                let Some(other) = source(*span) else { continue };
+                group = group.element(
+                    Snippet::source(other.text()).path(other.path().to_string_lossy()).annotation(
+                        AnnotationKind::Context.span(within(other, *span).range()).label(&**label),
+                    ),
+                );
+            }
+            group
         }
     };
     for help in &diagnostic.help {
@@ -70,6 +86,6 @@ mod tests {
     fn a_span_outside_the_text_still_renders() {
         let source = Source::new("a.ron", "é");
         let far = Diagnostic::new(Code::Syntax, Span::new(1, 900), "broken");
-        assert!(render(&source, &[far], false).contains("error[LG0101]: broken"));
+        assert!(render(&[source], &[far], false).contains("error[LG0101]: broken"));
     }
 }

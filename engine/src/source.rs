@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 /// A stretch of bytes in a [`Source`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
+    /// Which source: 0 is the graph file itself, others are the files it includes.
+    pub file: u32,
     /// First byte.
     pub start: usize,
     /// One past the last byte.
@@ -13,9 +15,14 @@ pub struct Span {
 }
 
 impl Span {
-    /// The span of a byte range.
+    /// The span of a byte range of the graph file itself.
     pub fn new(start: usize, end: usize) -> Self {
-        Self { start, end }
+        Self { file: 0, start, end }
+    }
+
+    /// The same range in another source.
+    pub fn in_file(self, file: u32) -> Self {
+        Self { file, ..self }
     }
 
     /// The same as a range, for slicing.

@@ -1,5 +1,8 @@
 //! The description of a node kind: what `nodes show` prints, what the check reads, what the docs page says.
 
+use crate::control::Control;
+use crate::diagnostic::Code;
+use crate::suggest::list;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -18,6 +21,10 @@ pub struct NodeSpec {
     pub outputs: Vec<OutputSpec>,
     /// Does it act on the world outside (write a file)? Such nodes are what a run is for.
     pub effect: bool,
+    /// Does it compute on the device (a network, a tensor)? Such nodes run one at a time; others run beside them.
+    pub device: bool,
+    /// Does it decide which other nodes run?
+    pub control: Option<Control>,
     /// A piece of a graph that shows its use.
     pub example: &'static str,
 }
@@ -68,7 +75,17 @@ pub struct OutputSpec {
 impl NodeSpec {
     /// A kind without sockets; the methods below add them.
     pub fn new(kind: &'static str, version: u32, doc: &'static str) -> Self {
-        Self { kind, version, doc, inputs: Vec::new(), outputs: Vec::new(), effect: false, example: "" }
+        Self {
+            kind,
+            version,
+            doc,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            effect: false,
+            device: false,
+            control: None,
+            example: "",
+        }
     }
 
     /// Adds an input.
@@ -86,6 +103,18 @@ impl NodeSpec {
     /// Marks it as acting on the world outside.
     pub fn effect(mut self) -> Self {
         self.effect = true;
+        self
+    }
+
+    /// Marks it as computing on the device.
+    pub fn device(mut self) -> Self {
+        self.device = true;
+        self
+    }
+
+    /// Marks it as deciding which other nodes run.
+    pub(crate) fn control(mut self, control: Control) -> Self {
+        self.control = Some(control);
         self
     }
 
@@ -149,9 +178,44 @@ impl InputSpec {
         self
     }
 
+    /// Says why a value is outside the range or none of the choices.
+    pub(crate) fn allows(&self, value: &Value) -> Result<(), (Code, String)> {
+        in_range(self.name, value, self.min, self.max).map_err(|message| (Code::OutOfRange, message))?;
+        in_choices(self.name, value, self.choices).map_err(|message| (Code::NotAChoice, message))
+    }
+
     /// Placeholders in the text are replaced.
     pub fn template(mut self) -> Self {
         self.template = true;
         self
+    }
+}
+
+/// Says why a number is outside a range.
+pub(crate) fn in_range(name: &str, value: &Value, min: Option<f64>, max: Option<f64>) -> Result<(), String> {
+    let number = match value {
+        Value::Int(value) => *value as f64,
+        Value::Float(value) => *value,
+        _ => return Ok(()),
+    };
+    if number.is_nan() || min.is_some_and(|min| number < min) || max.is_some_and(|max| number > max) {
+        let range = match (min, max) {
+            (Some(min), Some(max)) => format!("between {min} and {max}"),
+            (Some(min), None) => format!("at least {min}"),
+            (None, Some(max)) => format!("at most {max}"),
+            (None, None) => "a number".to_owned(),
+        };
+        return Err(format!("`{name}` must be {range}, found {number}"));
+    }
+    Ok(())
+}
+
+/// Says why a text is none of the choices.
+pub(crate) fn in_choices(name: &str, value: &Value, choices: &[&str]) -> Result<(), String> {
+    match value {
+        Value::Text(text) if !choices.is_empty() && !choices.contains(&&**text) => {
+            Err(format!("`{name}` must be one of {}, found `{text}`", list(choices)))
+        }
+        _ => Ok(()),
     }
 }

@@ -16,6 +16,9 @@ pub trait World: Send + Sync {
     /// All places that were searched.
     fn find(&self, path: &Path) -> Result<PathBuf, NotFound>;
 
+    /// The content of a file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
     /// The digest of a file's content.
     fn digest(&self, path: &Path) -> io::Result<Digest>;
 

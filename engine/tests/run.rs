@@ -10,8 +10,7 @@ use support::{FakeWorld, check, graph, registry};
 /// Checks a graph that has to be right.
 fn checked(engine: &Engine, world: &FakeWorld, text: &str) -> Graph {
     let checked = check(engine, world, text, &Overrides::default());
-    let source = lumina_engine::Source::new("test.ron", text);
-    checked.graph.unwrap_or_else(|| panic!("{}", render(&source, &checked.diagnostics, false)))
+    checked.graph.unwrap_or_else(|| panic!("{}", render(&checked.sources, &checked.diagnostics, false)))
 }
 
 fn codes(text: &str) -> Vec<Code> {
@@ -212,7 +211,7 @@ fn a_diamond_40_deep_runs_each_node_once() {
     for index in 1..=40 {
         let before = index - 1;
         nodes += &format!(
-            "\"n{index}\": Node(kind: \"number.add\", with: {{\"a\": Link(\"n{before}\"), \"b\": Link(\"n{before}\")}}),\n"
+            "\"n{index}\": Node(kind: \"number.sum\", with: {{\"items\": [Link(\"n{before}\"), Link(\"n{before}\")]}}),\n"
         );
     }
     let report = engine.run(&checked(&engine, &world, &graph(&nodes)), &world, RunOptions::default());

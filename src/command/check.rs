@@ -17,7 +17,7 @@ pub(super) fn check(context: &Context, arguments: &CheckArguments) -> Exit {
     let exit = Exit::of_diagnostics(&checked.diagnostics);
     let errors = checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
     let warnings = checked.diagnostics.len() - errors;
-    context.print_diagnostics(&document, &checked, arguments.json);
+    context.print_diagnostics(&checked, arguments.json);
     if arguments.json {
         let result = json!({
             "event": "done", "ok": exit == Exit::Ok, "exit_code": exit as u8, "errors": errors, "warnings": warnings

@@ -46,6 +46,6 @@ fn read(context: &Context, path: &Path) -> Result<Document, Exit> {
         Exit::File
     })?;
     let (document, wrong) = parse(Source::new(path, text));
-    diagnostics(&document.source, &wrong, context.color, context.quiet);
+    diagnostics(std::slice::from_ref(&document.source), &wrong, context.color, context.quiet);
     if any_error(&wrong) { Err(Exit::InvalidGraph) } else { Ok(document) }
 }

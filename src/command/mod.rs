@@ -100,17 +100,17 @@ impl Context {
         })?;
         let everywhere =
             no_metadata.then(|| ("metadata".to_owned(), "false".to_owned())).into_iter().collect();
-        let overrides = Overrides { values: values(arguments, self.color)?, everywhere };
+        let overrides = Overrides { values: values(arguments, self.color)?, everywhere, sweeps: Vec::new() };
         Ok(self.engine.check(Source::new(arguments.graph.clone(), text), world, &overrides))
     }
 
-    fn print_diagnostics(&self, document: &Document, checked: &Checked, as_json: bool) {
+    fn print_diagnostics(&self, checked: &Checked, as_json: bool) {
         if as_json {
             for diagnostic in &checked.diagnostics {
-                answer(&json::diagnostic(&document.source, diagnostic).to_string());
+                answer(&json::diagnostic(&checked.sources, diagnostic).to_string());
             }
         } else {
-            diagnostics(&document.source, &checked.diagnostics, self.color, self.quiet);
+            diagnostics(&checked.sources, &checked.diagnostics, self.color, self.quiet);
         }
     }
 
@@ -119,21 +119,26 @@ impl Context {
         &self,
         graph: &Graph,
         world: &LocalWorld,
-        targets: Vec<usize>,
+        targets: Vec<String>,
         cancel: Cancel,
         arguments: &RunArguments,
     ) -> (Report, Exit) {
         let progress = Progress::new(self.quiet, self.verbose);
         let events: &dyn Events = if arguments.json { &JsonEvents } else { &progress };
-        let names: Vec<String> = targets.iter().map(|target| graph.nodes[*target].name.clone()).collect();
         let trace = Trace::new(events);
         let events: &dyn Events = if arguments.trace.is_some() { &trace } else { events };
         let report = self.engine.run(
             graph,
             world,
-            RunOptions { targets: Some(targets), cancel, events, fail_fast: arguments.fail_fast },
+            RunOptions {
+                targets: Some(targets),
+                cancel,
+                events,
+                fail_fast: arguments.fail_fast,
+                ..RunOptions::default()
+            },
         );
-        let exit = Exit::of_report(&report, &names);
+        let exit = Exit::of_report(&report);
         if let Some(path) = &arguments.trace
             && let Err(cause) = trace.write(path, world)
         {
@@ -147,20 +152,20 @@ impl Context {
         (report, exit)
     }
 
-    /// The positions of nodes named with `--only`.
-    fn targets(&self, graph: &Graph, only: &[String]) -> Result<Option<Vec<usize>>, Exit> {
+    /// What `--only` names.
+    fn targets(&self, graph: &Graph, only: &[String]) -> Result<Option<Vec<String>>, Exit> {
         if only.is_empty() {
             return Ok(None);
         }
-        let position = |name: &String| {
-            graph.position(name).ok_or_else(|| {
-                let names = graph.nodes.iter().map(|node| node.name.as_str());
-                let help = lumina_engine::suggest(name, names);
-                error(&format!("`--only {name}`: no node of the graph has this name"), help.as_deref());
-                Exit::Usage
-            })
-        };
-        only.iter().map(position).collect::<Result<Vec<_>, _>>().map(Some)
+        for name in only {
+            if !graph.names().any(|known| known == name) && graph.find(name).is_empty() {
+                let help = lumina_engine::suggest(name, graph.names());
+                let message = format!("`--only {name}`: the graph has no output or node of this name");
+                error(&message, help.as_deref());
+                return Err(Exit::Usage);
+            }
+        }
+        Ok(Some(only.to_vec()))
     }
 }
 

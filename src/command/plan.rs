@@ -18,8 +18,8 @@ pub(super) fn plan(context: &Context, arguments: &PlanArguments) -> Exit {
 }
 
 fn show(context: &Context, arguments: &PlanArguments) -> Result<(), Exit> {
-    let Loaded { world, document, mut checked } = context.load(&arguments.graph, false, false)?;
-    context.print_diagnostics(&document, &checked, arguments.json);
+    let Loaded { world, mut checked, .. } = context.load(&arguments.graph, false, false)?;
+    context.print_diagnostics(&checked, arguments.json);
     let graph = checked.graph.take().ok_or_else(|| Exit::of_diagnostics(&checked.diagnostics))?;
     let targets = context.targets(&graph, &arguments.only)?;
     let plan = context.engine.plan(&graph, &world, targets);

@@ -12,9 +12,12 @@ use crate::messages::{answer, error, say};
 fn outputs(graph: &Graph, report: &Report) -> BTreeMap<String, serde_json::Value> {
     let mut outputs = BTreeMap::new();
     for (name, values) in &report.outputs {
-        let Some(node) = graph.nodes.iter().find(|node| node.name == *name) else { continue };
-        for (value, output) in values.iter().zip(&node.kind.spec.outputs) {
-            let name = if values.len() == 1 { name.clone() } else { format!("{name}.{}", output.name) };
+        let specs = graph.position(name).map_or(&[][..], |node| &graph.nodes[node].kind.spec.outputs);
+        for (index, value) in values.iter().enumerate() {
+            let name = match specs.get(index) {
+                Some(output) if values.len() > 1 => format!("{name}.{}", output.name),
+                _ => name.clone(),
+            };
             outputs.insert(name, as_json(value));
         }
     }

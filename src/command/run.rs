@@ -9,13 +9,13 @@ use crate::interrupt::stop_on_ctrl_c;
 use crate::json;
 
 pub(super) fn run(context: &Context, arguments: &RunArguments) -> Exit {
-    let Loaded { world, document, mut checked } =
-        match context.load(&arguments.graph, true, arguments.no_metadata) {
-            Ok(loaded) => loaded,
-            Err(exit) if arguments.json => return json::failed(exit),
-            Err(exit) => return exit,
-        };
-    context.print_diagnostics(&document, &checked, arguments.json);
+    let Loaded { world, mut checked, .. } = match context.load(&arguments.graph, true, arguments.no_metadata)
+    {
+        Ok(loaded) => loaded,
+        Err(exit) if arguments.json => return json::failed(exit),
+        Err(exit) => return exit,
+    };
+    context.print_diagnostics(&checked, arguments.json);
     let Some(graph) = checked.graph.take() else {
         let exit = Exit::of_diagnostics(&checked.diagnostics);
         return if arguments.json { json::failed(exit) } else { exit };

@@ -94,9 +94,9 @@ impl Run<'_> {
 impl<'a> Session<'a> {
     /// The graph as it is now; what is wrong with it is printed, and the last good one stays.
     fn read(&self, has_graph: bool) -> Option<Graph> {
-        let (document, checked) =
+        let (_, checked) =
             self.context.check(&self.arguments.graph, self.world, self.arguments.no_metadata).ok()?;
-        self.context.print_diagnostics(&document, &checked, self.arguments.json);
+        self.context.print_diagnostics(&checked, self.arguments.json);
         if checked.graph.is_none() {
             let exit = Exit::of_diagnostics(&checked.diagnostics);
             if self.arguments.json {

@@ -63,8 +63,8 @@ pub(crate) fn world() -> LocalWorld {
 /// A graph that has to be right.
 pub(crate) fn checked(engine: &Engine, world: &LocalWorld, text: &str) -> Graph {
     let source = Source::new("test.ron", text);
-    let (document, checked) = engine.check(source, world, &Overrides::default());
-    checked.graph.unwrap_or_else(|| panic!("{}", render(&document.source, &checked.diagnostics, false)))
+    let (_, checked) = engine.check(source, world, &Overrides::default());
+    checked.graph.unwrap_or_else(|| panic!("{}", render(&checked.sources, &checked.diagnostics, false)))
 }
 
 /// A copy of [`golden_pipeline`] that a test may change.

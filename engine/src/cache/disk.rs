@@ -4,11 +4,11 @@
 //! Equal values are kept once. A reader takes nothing on trust: an action carries its own digest, a blob is compared
 //! with its name. What does not fit is taken as absent and removed, so a damaged store costs time and nothing else.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Outputs;
 use crate::key::{Digest, Key};
 use crate::registry::Registry;
 use crate::store::{Store, Stored};
@@ -25,6 +25,8 @@ pub struct DiskCache {
 #[derive(Serialize, Deserialize)]
 struct ActionEntry {
     outputs: Vec<Entry>,
+    /// What each output is known by.
+    identities: Vec<String>,
     seconds: f64,
 }
 
@@ -56,13 +58,20 @@ impl DiskCache {
         key: &Key,
         registry: &Registry,
         world: &dyn World,
-    ) -> Option<(Arc<[Value]>, Duration)> {
+    ) -> Option<(Outputs, Duration)> {
         let name = action_name(key);
         let text = self.store.read(&name).ok()??;
         let outputs = open(&text).and_then(|action| {
-            let outputs: Option<Vec<Value>> =
+            let values: Option<Vec<Value>> =
                 action.outputs.iter().map(|entry| self.value(entry, registry, world)).collect();
-            Some((outputs?.into(), Duration::try_from_secs_f64(action.seconds).ok()?))
+            let identities: Option<Vec<Digest>> =
+                action.identities.iter().map(|identity| Digest::parse(identity)).collect();
+            let (values, identities) = (values?, identities?);
+            if values.len() != identities.len() {
+                return None;
+            }
+            let outputs = Outputs { values: values.into(), identities: identities.into() };
+            Some((outputs, Duration::try_from_secs_f64(action.seconds).ok()?))
         });
         match outputs {
             Some(outputs) => {
@@ -76,14 +85,29 @@ impl DiskCache {
         }
     }
 
-    /// Keeps outputs. Those that cannot be kept, networks for example, are left out, and so is what fails: a full disk
-    /// must not fail a run.
-    pub(super) fn insert(&self, key: &Key, outputs: &[Value], cost: Duration, registry: &Registry) {
-        let entries: Option<Vec<Entry>> = outputs.iter().map(|value| self.entry(value, registry)).collect();
-        let Some(outputs) = entries else { return };
-        if let Some(text) = seal(&ActionEntry { outputs, seconds: cost.as_secs_f64() }) {
-            // The action comes last: a crash before it leaves blobs without an action, never the reverse.
-            let _ = self.store.write(&action_name(key), &text);
+    /// Keeps outputs under some keys. Those that cannot be kept, networks for example, are left out, and so is what
+    /// fails: a full disk must not fail a run.
+    pub(super) fn insert(&self, keys: &[Key; 2], outputs: &Outputs, cost: Duration, registry: &Registry) {
+        let entries: Option<Vec<Entry>> =
+            outputs.values.iter().map(|value| self.entry(value, registry)).collect();
+        let Some(entries) = entries else { return };
+        let identities = outputs.identities.iter().map(Digest::to_string).collect();
+        let action = ActionEntry { outputs: entries, identities, seconds: cost.as_secs_f64() };
+        let Some(text) = seal(&action) else { return };
+        // The action comes last: a crash before it leaves blobs without an action, never the reverse.
+        let _ = self.store.write(&action_name(&keys[0]), &text);
+        if keys[1] != keys[0] {
+            let _ = self.store.write(&action_name(&keys[1]), &text);
+        }
+    }
+
+    /// Keeps under one key what another one has.
+    pub(super) fn alias(&self, other: &Key, key: &Key) {
+        if other != key
+            && let Ok(Some(text)) = self.store.read(&action_name(key))
+            && open(&text).is_some()
+        {
+            let _ = self.store.write(&action_name(other), &text);
         }
     }
 

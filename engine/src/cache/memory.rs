@@ -1,9 +1,10 @@
 //! Outputs kept in memory, within a budget.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::Outputs;
 use crate::key::Key;
 use crate::value::Value;
 
@@ -16,12 +17,14 @@ pub struct MemoryCache {
 #[derive(Default)]
 struct State {
     entries: HashMap<Key, Entry>,
+    /// Other keys of entries.
+    aliases: HashMap<Key, Key>,
     bytes: u64,
     clock: u64,
 }
 
 struct Entry {
-    outputs: Arc<[Value]>,
+    outputs: Outputs,
     bytes: u64,
     cost: Duration,
     last_used: u64,
@@ -34,19 +37,35 @@ impl MemoryCache {
     }
 
     /// The outputs of a key.
-    pub fn get(&self, key: &Key) -> Option<Arc<[Value]>> {
+    pub fn get(&self, key: &Key) -> Option<Outputs> {
         let mut state = self.state();
         state.clock += 1;
         let now = state.clock;
-        let entry = state.entries.get_mut(key)?;
+        let key = state.aliases.get(key).copied().unwrap_or(*key);
+        let entry = state.entries.get_mut(&key)?;
         entry.last_used = now;
-        Some(Arc::clone(&entry.outputs))
+        Some(entry.outputs.clone())
+    }
+
+    /// Lets an entry be found under another key too.
+    pub(super) fn alias(&self, other: Key, key: Key) {
+        let mut state = self.state();
+        let key = state.aliases.get(&key).copied().unwrap_or(key);
+        if other == key || !state.entries.contains_key(&key) {
+            return;
+        }
+        state.aliases.insert(other, key);
+        // Aliases of entries that are gone are harmless, as long as they are few.
+        if state.aliases.len() > 1000 + 4 * state.entries.len() {
+            let State { entries, aliases, .. } = &mut *state;
+            aliases.retain(|_, key| entries.contains_key(key));
+        }
     }
 
     /// Keeps outputs that took `cost` to make. Outputs larger than the budget are not kept.
-    pub fn insert(&self, key: Key, outputs: Arc<[Value]>, cost: Duration) {
+    pub fn insert(&self, key: Key, outputs: Outputs, cost: Duration) {
         // An entry costs something even when its values are tiny.
-        let bytes = 64 + outputs.iter().map(Value::byte_size).sum::<u64>();
+        let bytes = 64 + outputs.values.iter().map(Value::byte_size).sum::<u64>();
         if bytes > self.budget {
             return;
         }
@@ -57,7 +76,15 @@ impl MemoryCache {
         if let Some(old) = state.entries.insert(key, entry) {
             state.bytes -= old.bytes;
         }
-        while state.bytes > self.budget && state.evict(&key) {}
+        while state.bytes > self.budget && state.evict(Some(&key)) {}
+    }
+
+    /// Drops entries until at most `bytes` are kept; gives the number of bytes dropped.
+    pub fn shrink(&self, bytes: u64) -> u64 {
+        let mut state = self.state();
+        let before = state.bytes;
+        while state.bytes > bytes && state.evict(None) {}
+        before - state.bytes
     }
 
     /// Bytes kept.
@@ -78,12 +105,12 @@ impl MemoryCache {
 
 impl State {
     /// Drops the entry that is cheapest to make again per byte; of equals, the one unused for longest.
-    fn evict(&mut self, keep: &Key) -> bool {
+    fn evict(&mut self, keep: Option<&Key>) -> bool {
         let worth = |entry: &Entry| entry.cost.as_secs_f64() / entry.bytes as f64;
         let cheapest = self
             .entries
             .iter()
-            .filter(|(key, _)| *key != keep)
+            .filter(|(key, _)| Some(*key) != keep)
             .min_by(|(_, a), (_, b)| worth(a).total_cmp(&worth(b)).then(a.last_used.cmp(&b.last_used)))
             .map(|(key, _)| *key);
         match cheapest.and_then(|key| self.entries.remove(&key)) {
@@ -101,8 +128,8 @@ mod tests {
     use super::*;
     use crate::key::Digest;
 
-    fn text(length: usize) -> Arc<[Value]> {
-        [Value::text("x".repeat(length))].into()
+    fn text(length: usize) -> Outputs {
+        Outputs::new(vec![Value::text("x".repeat(length))], &Digest::of(b"made"))
     }
 
     #[test]

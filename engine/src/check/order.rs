@@ -6,15 +6,21 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::Draft;
+use super::compose::Composition;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::document::Document;
-use crate::graph::{GraphNode, Input};
+use crate::graph::Input;
+use crate::template::Piece;
 
 /// Positions in `drafts` such that every node comes after those it links to, and otherwise in file order.
 /// Nodes in a circle, and those behind one, are left out; circles are reported.
-pub(super) fn sort(document: &Document, drafts: &[Draft], diagnostics: &mut Vec<Diagnostic>) -> Order {
-    // Links hold positions in the document; nodes of unknown kind have no draft.
-    let mut draft_of = vec![None; document.nodes.len()];
+pub(super) fn sort(
+    composition: &Composition<'_>,
+    drafts: &[Draft],
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Order {
+    // Links hold positions in the composition, with sweeps behind them; nodes of unknown kind have no draft.
+    let sweeps = drafts.iter().filter(|draft| draft.sweep.is_some()).count();
+    let mut draft_of = vec![None; composition.nodes.len() + sweeps];
     for (index, draft) in drafts.iter().enumerate() {
         draft_of[draft.declaration] = Some(index);
     }
@@ -23,15 +29,17 @@ pub(super) fn sort(document: &Document, drafts: &[Draft], diagnostics: &mut Vec<
         graph.add_node(());
     }
     for (index, draft) in drafts.iter().enumerate() {
-        draft.node.links(&mut |declaration, _| {
-            if let Some(source) = draft_of[declaration] {
-                graph.update_edge(NodeIndex::new(source), NodeIndex::new(index), ());
-            }
+        draft.inputs.iter().for_each(|input| {
+            input.links(&mut |declaration, _| {
+                if let Some(source) = draft_of[declaration] {
+                    graph.update_edge(NodeIndex::new(source), NodeIndex::new(index), ());
+                }
+            });
         });
     }
     let circles: Vec<Vec<usize>> = circles(&graph);
     for circle in &circles {
-        diagnostics.push(report(document, drafts, circle));
+        diagnostics.extend(report(composition, drafts, circle));
     }
     Order { positions: topological(&graph), draft_of }
 }
@@ -41,26 +49,44 @@ pub(super) struct Order {
     draft_of: Vec<Option<usize>>,
 }
 
+impl Order {
+    /// The position in the order of a node of the composition.
+    pub(super) fn position_of(&self) -> Vec<Option<usize>> {
+        let mut position_of_draft = vec![None; self.draft_of.len()];
+        for (position, draft) in self.positions.iter().enumerate() {
+            position_of_draft[*draft] = Some(position);
+        }
+        self.draft_of.iter().map(|draft| draft.and_then(|draft| position_of_draft[draft])).collect()
+    }
+}
+
 /// Puts the drafts in order and makes links point into it. A link to a node without a draft, or one in a
 /// circle, is unresolved.
-pub(super) fn apply(drafts: &mut Vec<Draft>, order: &Order) -> Vec<Draft> {
-    let mut position_of = vec![None; drafts.len()];
-    for (position, draft) in order.positions.iter().enumerate() {
-        position_of[*draft] = Some(position);
-    }
-    let mut taken: Vec<Option<Draft>> = std::mem::take(drafts).into_iter().map(Some).collect();
+pub(super) fn apply(drafts: Vec<Draft>, order: &Order) -> Vec<Draft> {
+    let positions = order.position_of();
+    let mut taken: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
     let mut sorted: Vec<Draft> = order.positions.iter().filter_map(|index| taken[*index].take()).collect();
     for draft in &mut sorted {
-        for (input, origin) in draft.node.inputs.iter_mut().zip(&mut draft.origins) {
-            origin.unresolved |= !relink(input, &|node| position_of[order.draft_of[node]?]);
+        for (input, origin) in draft.inputs.iter_mut().zip(&mut draft.origins) {
+            origin.unresolved |= !relink(input, &|node| positions[node]);
         }
     }
     sorted
 }
 
-fn relink(input: &mut Input, position: &dyn Fn(usize) -> Option<usize>) -> bool {
+/// Makes the links of an input point into the order; false when one of them cannot.
+pub(super) fn relink(input: &mut Input, position: &dyn Fn(usize) -> Option<usize>) -> bool {
     match input {
-        Input::Absent | Input::Value(_) => true,
+        Input::Absent | Input::Value(_) | Input::Item { .. } => true,
+        Input::Template(pieces) => {
+            let mut moved = pieces.to_vec();
+            let whole: Vec<bool> = moved
+                .iter_mut()
+                .map(|piece| if let Piece::Hole(hole) = piece { relink(hole, position) } else { true })
+                .collect();
+            *pieces = moved.into();
+            whole.into_iter().all(|whole| whole)
+        }
         Input::Link { node, .. } => match position(*node) {
             Some(at) => {
                 *node = at;
@@ -133,23 +159,15 @@ fn shortest_circle(graph: &DiGraph<(), ()>, knot: &[NodeIndex]) -> Option<Vec<us
     None
 }
 
-fn report(document: &Document, drafts: &[Draft], circle: &[usize]) -> Diagnostic {
-    let declaration = |index: &usize| &document.nodes[drafts[*index].declaration];
+fn report(composition: &Composition<'_>, drafts: &[Draft], circle: &[usize]) -> Option<Diagnostic> {
     // Printed in the direction of the data: `a` feeds `b` feeds `a`.
     let names: Vec<&str> =
-        circle.iter().chain(circle.first()).map(|index| declaration(index).name.value.as_str()).collect();
+        circle.iter().chain(circle.first()).map(|index| drafts[*index].name.as_str()).collect();
     let path = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" -> ");
-    let first = declaration(&circle[0]);
-    let mut diagnostic =
-        Diagnostic::new(Code::Cycle, first.name.span, format!("nodes feed each other in a circle: {path}"))
-            .label("in the circle");
-    for index in &circle[1..] {
-        diagnostic = diagnostic.related(declaration(index).name.span, "in the circle");
-    }
-    diagnostic
-}
-
-/// The node of a draft, when nothing is wrong any more.
-pub(super) fn node(draft: Draft) -> GraphNode {
-    draft.node
+    let mut places = circle
+        .iter()
+        .filter_map(|index| Some(composition.declaration(drafts[*index].declaration)?.name.span));
+    let message = format!("nodes feed each other in a circle: {path}");
+    let diagnostic = Diagnostic::new(Code::Cycle, places.next()?, message).label("in the circle");
+    Some(places.fold(diagnostic, |diagnostic, place| diagnostic.related(place, "in the circle")))
 }

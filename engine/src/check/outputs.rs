@@ -1,53 +1,45 @@
 //! Two nodes that write to the same path.
 
 use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::collections::hash_map::Entry;
+use std::path::PathBuf;
 
-use super::Draft;
+use super::compose::plain;
+use super::place::Places;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::document::Document;
-use crate::graph::Input;
+use crate::graph::{GraphNode, Input};
 use crate::source::Span;
 use crate::value::Value;
 
 /// Reports nodes whose output paths are the same.
-pub(super) fn same(document: &Document, drafts: &[Draft], diagnostics: &mut Vec<Diagnostic>) {
-    let mut first: HashMap<PathBuf, Span> = HashMap::new();
-    for draft in drafts.iter().filter(|draft| draft.node.kind.spec.effect) {
-        let declaration = &document.nodes[draft.declaration];
-        for (spec, input) in draft.node.kind.spec.inputs.iter().zip(&draft.node.inputs) {
+pub(super) fn same(places: &Places<'_>, nodes: &[GraphNode], diagnostics: &mut Vec<Diagnostic>) {
+    let mut first: HashMap<PathBuf, (Span, &str)> = HashMap::new();
+    for node in nodes.iter().filter(|node| node.kind.spec.effect && !node.pending) {
+        for (spec, input) in node.kind.spec.inputs.iter().zip(&node.inputs) {
             let Input::Value(Value::Path(path)) = input else { continue };
             if !spec.template {
                 continue;
             }
-            let given = declaration.inputs.iter().find(|(name, _)| name.value == spec.name);
-            let span = given.map_or(declaration.name.span, |(_, expression)| expression.span);
-            if let Some(other) = first.get(&plain(path)) {
-                let message = format!("two nodes write to `{}`", path.display());
-                diagnostics.push(
-                    Diagnostic::new(Code::SameOutput, span, message)
-                        .label("the second")
-                        .related(*other, "the first")
-                        .help("`{node}` in a path is the node's name"),
-                );
-            } else {
-                first.insert(plain(path), span);
+            let Some(span) = places.input(node.declared, spec.name) else { continue };
+            match first.entry(plain(path)) {
+                Entry::Vacant(free) => drop(free.insert((span, &node.name))),
+                Entry::Occupied(taken) => {
+                    let (other, name) = taken.get();
+                    let message = format!("two nodes write to `{}`", path.display());
+                    let diagnostic = Diagnostic::new(Code::SameOutput, span, message);
+                    // In an iteration both may stand at the same place.
+                    diagnostics.push(if *other == span {
+                        diagnostic.label(format!("`{name}` and `{}`", node.name)).help(
+                            "make the path tell the turns apart, for example with the parameter that is swept",
+                        )
+                    } else {
+                        diagnostic
+                            .label("the second")
+                            .related(*other, "the first")
+                            .help("`{node}` in a path is the node's name")
+                    });
+                }
             }
         }
     }
-}
-
-/// The path without `.` and `folder/..`.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(plain.components().next_back(), Some(Component::Normal(_))) => {
-                plain.pop();
-            }
-            other => plain.push(other),
-        }
-    }
-    plain
 }

@@ -6,36 +6,60 @@ use std::path::Path;
 
 use super::unknown_override;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::document::{Document, Expression, ParamDeclaration};
+use crate::document::{Document, Expression, NodeDeclaration, ParamDeclaration};
+use crate::registry::Registry;
 use crate::source::{Span, Spanned};
-use crate::suggest::{list, suggest};
+use crate::spec::{in_choices, in_range};
+use crate::suggest::suggest;
+use crate::template::plain;
 use crate::types::Type;
 use crate::value::Value;
 
-/// The parameters of a graph with their values.
+/// The parameters of a part with their values.
 pub(super) struct Params<'d> {
     document: &'d Document,
     params: HashMap<&'d str, Param<'d>>,
     used: RefCell<BTreeSet<String>>,
+    is_root: bool,
 }
 
 pub(super) struct Param<'d> {
     pub(super) declaration: &'d ParamDeclaration,
     /// `None` when it has no value or a wrong one, which is reported already or will be when it is used.
     pub(super) value: Option<Value>,
+    /// What it stands for instead of a value.
+    pub(super) stands_for: Option<StandsFor<'d>>,
     /// Its value was set from outside.
     pub(super) overridden: bool,
 }
 
+/// What a parameter may stand for instead of a value.
+#[derive(Clone, Copy)]
+pub(super) enum StandsFor<'d> {
+    /// What the including graph gave it: an expression of that part with links in it.
+    Linked { part: usize, expression: &'d Spanned<Expression> },
+    /// One value after the other: an output of a sweep.
+    Swept { sweep: usize, output: usize },
+}
+
+/// What is given to the parameters of a part.
+pub(super) struct Given<'a> {
+    /// Values from the command line, by parameter.
+    pub(super) set: Vec<(&'a str, &'a str)>,
+    /// Parameters that are swept, with the sweep and its output.
+    pub(super) swept: Vec<(&'a str, usize, usize)>,
+}
+
 impl<'d> Params<'d> {
-    pub(super) fn read(
+    /// The parameters of the graph file itself.
+    pub(super) fn of_root(
         document: &'d Document,
-        overrides: &[&(String, String)],
+        given: &Given<'_>,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Self {
         let names: Vec<&str> = document.params.iter().map(|param| param.name.value.as_str()).collect();
-        for (name, _) in overrides {
-            if !names.contains(&name.as_str()) {
+        for (name, _) in &given.set {
+            if !names.contains(name) {
                 let inputs = "an input of a node is set as `node.input`";
                 diagnostics.push(
                     unknown_override(name, "the graph has no such parameter", names.iter().copied())
@@ -43,15 +67,73 @@ impl<'d> Params<'d> {
                 );
             }
         }
+        Self::read(document, given, diagnostics, true, &mut |declaration, diagnostics| {
+            (default(declaration, diagnostics), None)
+        })
+    }
+
+    /// The parameters of an included graph: what the node that includes it gives, or their defaults.
+    pub(super) fn of_included(
+        document: &'d Document,
+        node: &'d NodeDeclaration,
+        outer: (usize, &Params<'d>),
+        given: &Given<'_>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Self {
+        for (name, _) in node.inputs.iter().filter(|(name, _)| name.value != "path") {
+            if !document.params.iter().any(|param| param.name.value == name.value) {
+                let message = format!("the graph has no parameter `{}`", name.value);
+                diagnostics.push(
+                    Diagnostic::new(Code::UnknownInput, name.span, message)
+                        .label("unknown parameter")
+                        .maybe_help(suggest(
+                            &name.value,
+                            document.params.iter().map(|param| param.name.value.as_str()),
+                        )),
+                );
+            }
+        }
+        Self::read(document, given, diagnostics, false, &mut |declaration, diagnostics| {
+            let bound = node.inputs.iter().find(|(name, _)| name.value == declaration.name.value);
+            match bound {
+                Some((_, expression)) => bind(declaration, expression, outer, diagnostics),
+                None if declaration.default.is_some() => (default(declaration, diagnostics), None),
+                None => {
+                    let name = &declaration.name.value;
+                    let message = format!("the graph needs its parameter `{name}`");
+                    diagnostics.push(
+                        Diagnostic::new(Code::MissingInput, node.kind.span, message)
+                            .label(format!("`{name}` is missing"))
+                            .related(declaration.name.span, "declared here"),
+                    );
+                    (None, None)
+                }
+            }
+        })
+    }
+
+    fn read(
+        document: &'d Document,
+        given: &Given<'_>,
+        diagnostics: &mut Vec<Diagnostic>,
+        is_root: bool,
+        value: &mut Read<'_, 'd>,
+    ) -> Self {
         let params = document.params.iter().map(|declaration| {
-            let set = overrides.iter().rev().find(|(name, _)| *name == declaration.name.value);
-            let value = match set {
-                Some((_, text)) => overridden(declaration, text, diagnostics),
-                None => default(declaration, diagnostics),
+            let name = declaration.name.value.as_str();
+            let set = given.set.iter().rev().find(|(set, _)| *set == name);
+            let swept = given.swept.iter().find(|(swept, ..)| *swept == name);
+            let (value, stands_for) = match (set, swept) {
+                (_, Some((_, sweep, output))) => {
+                    (None, Some(StandsFor::Swept { sweep: *sweep, output: *output }))
+                }
+                (Some((_, text)), None) => (overridden("set", declaration, text, diagnostics), None),
+                (None, None) => value(declaration, diagnostics),
             };
-            (declaration.name.value.as_str(), Param { declaration, value, overridden: set.is_some() })
+            (name, Param { declaration, value, stands_for, overridden: set.is_some() || swept.is_some() })
         });
-        Self { document, params: params.collect(), used: RefCell::default() }
+        let params = params.collect();
+        Self { document, params, used: RefCell::default(), is_root }
     }
 
     /// Remembers that the parameters in an expression are used. Lists nest at most as deep as the file format lets them.
@@ -78,12 +160,42 @@ impl<'d> Params<'d> {
             .maybe_help(suggest(name, self.document.params.iter().map(|param| param.name.value.as_str())))
     }
 
-    pub(super) fn without_value(param: &Param<'_>, span: Span) -> Diagnostic {
+    fn without_value(param: &Param<'_>, span: Span) -> Diagnostic {
         let name = &param.declaration.name.value;
         Diagnostic::new(Code::MissingInput, span, format!("the parameter `{name}` has no value"))
             .label("used here")
             .related(param.declaration.name.span, "declared without a default")
-            .help(format!("give it a `default`, or set it with `--set {name}=...`"))
+            .help(match &param.declaration.flows {
+                None => format!("give it a `default`, or set it with `--set {name}=...`"),
+                Some(_) => {
+                    "an `Input` gets its value from a graph that includes this one: `Node(kind: \"graph\", ...)`"
+                        .to_owned()
+                }
+            })
+    }
+
+    /// Reports parameters of types that no node kind knows.
+    pub(super) fn check_types(&self, registry: &Registry, diagnostics: &mut Vec<Diagnostic>) {
+        for flows in self.document.params.iter().filter_map(|param| param.flows.as_ref()) {
+            let known = registry.type_names();
+            if !known.contains(&flows.value) {
+                let message = format!("no type is called `{}`", flows.value);
+                diagnostics.push(
+                    Diagnostic::new(Code::WrongType, flows.span, message)
+                        .label("unknown type")
+                        .maybe_help(suggest(&flows.value, known.iter().map(String::as_str))),
+                );
+            }
+        }
+    }
+
+    /// Reports a parameter that is used and has no value, unless that is reported where it stands: a wrong type, default
+    /// or override.
+    pub(super) fn lacking(&self, param: &Param<'_>, span: Span) -> Option<Diagnostic> {
+        let has_type = param.declaration.ty != Type::Any || param.declaration.flows.is_some();
+        let is_open = has_type && param.declaration.default.is_none() && !param.overridden;
+        // A parameter of an included graph that is not given is reported at the node that includes it.
+        (is_open && self.is_root).then(|| Self::without_value(param, span))
     }
 
     pub(super) fn warn_unused(&self, diagnostics: &mut Vec<Diagnostic>) {
@@ -101,15 +213,6 @@ impl<'d> Params<'d> {
     pub(super) fn resolved(&self) -> BTreeMap<String, String> {
         let known = self.params.iter().filter_map(|(name, param)| Some((*name, param.value.as_ref()?)));
         known.map(|(name, value)| (name.to_owned(), plain(value))).collect()
-    }
-}
-
-/// A scalar as plain text: what `--set` takes and path templates show.
-pub(super) fn plain(value: &Value) -> String {
-    match value {
-        Value::Text(text) => text.to_string(),
-        Value::Path(path) => path.display().to_string(),
-        other => format!("{other:?}"),
     }
 }
 
@@ -143,19 +246,89 @@ fn default(declaration: &ParamDeclaration, diagnostics: &mut Vec<Diagnostic>) ->
     }
 }
 
-fn overridden(
+/// How the value of a parameter that is not set from outside is found.
+type Read<'a, 'd> =
+    dyn FnMut(&'d ParamDeclaration, &mut Vec<Diagnostic>) -> (Option<Value>, Option<StandsFor<'d>>) + 'a;
+
+/// The value of a parameter that an including graph gives.
+fn bind<'d>(
+    declaration: &'d ParamDeclaration,
+    expression: &'d Spanned<Expression>,
+    (part, outer): (usize, &Params<'d>),
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (Option<Value>, Option<StandsFor<'d>>) {
+    outer.mention(&expression.value);
+    let span = expression.span;
+    let value = match &expression.value {
+        Expression::Bool(value) => Value::Bool(*value),
+        Expression::Int(value) => Value::Int(*value),
+        Expression::Float(value) => Value::Float(*value),
+        Expression::Text(value) => Value::text(value.as_str()),
+        Expression::Link { .. } | Expression::List(_) => {
+            return (None, Some(StandsFor::Linked { part, expression }));
+        }
+        Expression::Param(name) => match outer.get(name) {
+            None => {
+                diagnostics.push(outer.unknown(name, span));
+                return (None, None);
+            }
+            Some(Param { stands_for: Some(stands_for), .. }) => return (None, Some(*stands_for)),
+            Some(Param { value: Some(value), .. }) => value.clone(),
+            Some(param) => {
+                diagnostics.extend(outer.lacking(param, span));
+                return (None, None);
+            }
+        },
+    };
+    let name = &declaration.name.value;
+    if let Some(flows) = &declaration.flows {
+        let message = format!("`{name}` must be {}, which only a link can give", flows.value);
+        let label = format!("this is {}", expression.value.describe());
+        diagnostics.push(
+            Diagnostic::new(Code::WrongType, span, message).label(label).related(flows.span, "declared here"),
+        );
+        return (None, None);
+    }
+    if !declaration.ty.accepts(&value.ty()) {
+        let message = format!("`{name}` must be {}", declaration.ty);
+        let label = format!("this is {}", value.ty());
+        diagnostics.push(
+            Diagnostic::new(Code::WrongType, span, message)
+                .label(label)
+                .related(declaration.name.span, "declared here"),
+        );
+        return (None, None);
+    }
+    let value = value.coerce(&declaration.ty);
+    match allowed(declaration, &value) {
+        Ok(()) => (Some(value), None),
+        Err((code, message)) => {
+            diagnostics.push(
+                Diagnostic::new(code, span, message)
+                    .label("not allowed")
+                    .related(declaration.name.span, "declared here"),
+            );
+            (None, None)
+        }
+    }
+}
+
+/// Reads a value that the command line gives a parameter with the flag `--set` or `--sweep`.
+pub(super) fn overridden(
+    flag: &str,
     declaration: &ParamDeclaration,
     text: &str,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Value> {
     let name = &declaration.name.value;
     let result = read_scalar(&declaration.ty, text)
-        .ok_or_else(|| format!("`{name}` must be {}, found `{text}`", declaration.ty))
+        .filter(|_| declaration.flows.is_none())
+        .ok_or_else(|| format!("`{name}` must be {}, found `{text}`", declaration.type_name()))
         .and_then(|value| allowed(declaration, &value).map(|()| value).map_err(|(_, message)| message));
     match result {
         Ok(value) => Some(value),
         Err(message) => {
-            let message = format!("`--set {name}={text}`: {message}");
+            let message = format!("`--{flag} {name}={text}`: {message}");
             diagnostics.push(Diagnostic::without_place(Code::BadOverride, message));
             None
         }
@@ -183,33 +356,4 @@ fn allowed(declaration: &ParamDeclaration, value: &Value) -> Result<(), (Code, S
     in_range(name, value, declaration.min, declaration.max).map_err(|message| (Code::OutOfRange, message))?;
     let choices: Vec<&str> = declaration.choices.iter().map(String::as_str).collect();
     in_choices(name, value, &choices).map_err(|message| (Code::NotAChoice, message))
-}
-
-/// Says why a number is outside a range.
-pub(super) fn in_range(name: &str, value: &Value, min: Option<f64>, max: Option<f64>) -> Result<(), String> {
-    let number = match value {
-        Value::Int(value) => *value as f64,
-        Value::Float(value) => *value,
-        _ => return Ok(()),
-    };
-    if number.is_nan() || min.is_some_and(|min| number < min) || max.is_some_and(|max| number > max) {
-        let range = match (min, max) {
-            (Some(min), Some(max)) => format!("between {min} and {max}"),
-            (Some(min), None) => format!("at least {min}"),
-            (None, Some(max)) => format!("at most {max}"),
-            (None, None) => "a number".to_owned(),
-        };
-        return Err(format!("`{name}` must be {range}, found {number}"));
-    }
-    Ok(())
-}
-
-/// Says why a text is none of the choices.
-pub(super) fn in_choices(name: &str, value: &Value, choices: &[&str]) -> Result<(), String> {
-    match value {
-        Value::Text(text) if !choices.is_empty() && !choices.contains(&&**text) => {
-            Err(format!("`{name}` must be one of {}, found `{text}`", list(choices)))
-        }
-        _ => Ok(()),
-    }
 }

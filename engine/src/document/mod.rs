@@ -31,6 +31,8 @@ pub struct Document {
     pub params: Vec<ParamDeclaration>,
     /// Nodes.
     pub nodes: Vec<NodeDeclaration>,
+    /// What the graph gives: to a run, and to a graph that includes it.
+    pub outputs: Values,
 }
 
 /// A parameter: a named value that the command line may set.
@@ -40,8 +42,10 @@ pub struct ParamDeclaration {
     pub name: Spanned<String>,
     /// The whole `Type(...)`.
     pub span: Span,
-    /// Its type: a scalar; [`Type::Any`] when the file names none that exists, which is reported.
+    /// Its type: a scalar; [`Type::Any`] for an `Input`, and when the file names none that exists, which is reported.
     pub ty: Type,
+    /// Of an `Input`, the type it names: one that only flows through links.
+    pub flows: Option<Spanned<String>>,
     /// What it is for.
     pub about: String,
     /// Its value unless set; without one it has to be set.
@@ -55,12 +59,18 @@ pub struct ParamDeclaration {
 }
 
 impl ParamDeclaration {
+    /// The name of its type for messages.
+    pub fn type_name(&self) -> String {
+        self.flows.as_ref().map_or_else(|| self.ty.to_string(), |flows| flows.value.clone())
+    }
+
     /// A parameter of which only name and type are known.
     fn of(name: Spanned<String>, span: Span, ty: Type) -> Self {
         Self {
             name,
             span,
             ty,
+            flows: None,
             about: String::new(),
             default: None,
             min: None,
@@ -81,6 +91,78 @@ pub struct NodeDeclaration {
     pub kind: Spanned<String>,
     /// Inputs by name.
     pub inputs: Values,
+    /// How its outputs are kept.
+    pub cache: CacheMode,
+}
+
+/// How the outputs of a node are kept in the caches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheMode {
+    /// Taken from a cache, and kept there.
+    #[default]
+    On,
+    /// Neither: the node runs in every run that needs it.
+    Off,
+    /// The node runs, and its outputs replace what was kept.
+    Refresh,
+    /// Taken from a cache where they are, and not kept there otherwise.
+    ReadOnly,
+}
+
+impl CacheMode {
+    /// Every mode with its name in graphs; the first is what holds unless something is said.
+    pub const ALL: [(&'static str, CacheMode); 4] = [
+        ("on", CacheMode::On),
+        ("off", CacheMode::Off),
+        ("refresh", CacheMode::Refresh),
+        ("read_only", CacheMode::ReadOnly),
+    ];
+
+    /// May outputs be taken from a cache?
+    pub(crate) fn reads(self) -> bool {
+        matches!(self, CacheMode::On | CacheMode::ReadOnly)
+    }
+
+    /// May outputs be kept in a cache?
+    pub(crate) fn writes(self) -> bool {
+        matches!(self, CacheMode::On | CacheMode::Refresh)
+    }
+}
+
+impl Document {
+    /// Makes all places point into another file of a composition.
+    pub(crate) fn move_to_file(&mut self, file: u32) {
+        for param in &mut self.params {
+            param.name.span.file = file;
+            param.span.file = file;
+            param.default.iter_mut().for_each(|default| default.move_to_file(file));
+            param.flows.iter_mut().for_each(|flows| flows.span.file = file);
+        }
+        for node in &mut self.nodes {
+            node.name.span.file = file;
+            node.span.file = file;
+            node.kind.span.file = file;
+            move_values(&mut node.inputs, file);
+        }
+        move_values(&mut self.outputs, file);
+    }
+}
+
+fn move_values(values: &mut Values, file: u32) {
+    for (name, value) in values {
+        name.span.file = file;
+        value.move_to_file(file);
+    }
+}
+
+impl Spanned<Expression> {
+    /// Lists nest at most as deep as the file format lets them.
+    fn move_to_file(&mut self, file: u32) {
+        self.span.file = file;
+        if let Expression::List(items) = &mut self.value {
+            items.iter_mut().for_each(|item| item.move_to_file(file));
+        }
+    }
 }
 
 /// Values by name, in the order of the file.

@@ -3,17 +3,22 @@
 use std::collections::HashMap;
 
 use super::fragment::{Form, Fragment, Pairs};
-use super::{Document, Expression, FORMAT, NodeDeclaration, ParamDeclaration, Values};
+use super::{CacheMode, Document, Expression, FORMAT, NodeDeclaration, ParamDeclaration, Values};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::{Source, Span, Spanned};
-use crate::suggest::suggest;
+use crate::suggest::{list, suggest};
 use crate::types::Type;
 
 /// Reads a graph file. The document holds what could be understood, the list everything that could not.
 pub fn parse(source: Source) -> (Document, Vec<Diagnostic>) {
     let mut parser = Parser { diagnostics: Vec::new() };
-    let mut document =
-        Document { source: source.clone(), about: String::new(), params: Vec::new(), nodes: Vec::new() };
+    let mut document = Document {
+        source: source.clone(),
+        about: String::new(),
+        params: Vec::new(),
+        nodes: Vec::new(),
+        outputs: Vec::new(),
+    };
     match Fragment::root(&source) {
         Ok(root) => parser.graph(root, &mut document),
         Err(error) => parser.diagnostics.push(*error),
@@ -44,9 +49,10 @@ struct Parser {
     diagnostics: Vec<Diagnostic>,
 }
 
-const GRAPH_FIELDS: &[&str] = &["format", "about", "params", "nodes"];
-const NODE_FIELDS: &[&str] = &["kind", "with"];
-const PARAM_TYPES: &[&str] = &["Text", "Int", "Float", "Bool", "Path"];
+const GRAPH_FIELDS: &[&str] = &["format", "about", "params", "nodes", "outputs"];
+const NODE_FIELDS: &[&str] = &["kind", "with", "cache"];
+const PARAM_TYPES: &[&str] = &["Text", "Int", "Float", "Bool", "Path", "Input"];
+const INPUT_FIELDS: &[&str] = &["type", "about"];
 const PARAM_FIELDS: &[&str] = &["default", "about", "min", "max", "choices"];
 
 impl Parser {
@@ -84,6 +90,12 @@ impl Parser {
                 }
             }
         }
+        if let Some(value) = field("outputs") {
+            for (name, value) in self.entries(value, "output") {
+                self.check_name(&name, "output");
+                document.outputs.extend(self.expression(value).map(|value| (name, value)));
+            }
+        }
     }
 
     fn param(&mut self, name: Spanned<String>, value: Fragment<'_>) -> Option<ParamDeclaration> {
@@ -107,7 +119,8 @@ impl Parser {
             "Int" => Type::Int,
             "Float" => Type::Float,
             "Bool" => Type::Bool,
-            _ => Type::Path,
+            "Path" => Type::Path,
+            _ => return self.input_param(name, value),
         };
         let fields = self.fields(value, type_name, PARAM_FIELDS).unwrap_or_default();
         let field = |name: &str| fields.iter().find(|(key, _)| key.value == name).map(|(_, value)| *value);
@@ -120,6 +133,26 @@ impl Parser {
         }
         if let Some(items) = field("choices").and_then(|value| self.keep(value.items())) {
             declaration.choices = items.into_iter().filter_map(|item| self.keep(item.text())).collect();
+        }
+        Some(declaration)
+    }
+
+    /// `Input(type: "Latent")`: a parameter that only a graph around this one can give, through a link.
+    fn input_param(&mut self, name: Spanned<String>, value: Fragment<'_>) -> Option<ParamDeclaration> {
+        let fields = self.fields(value, "Input", INPUT_FIELDS).unwrap_or_default();
+        let mut declaration = ParamDeclaration::of(name, value.span, Type::Any);
+        for (key, value) in fields {
+            match key.value {
+                "type" => {
+                    let flows = self.keep(value.text())?;
+                    declaration.flows = Some(Spanned::new(flows, value.span));
+                }
+                "about" => declaration.about = self.keep(value.text()).unwrap_or_default(),
+                _ => {}
+            }
+        }
+        if declaration.flows.is_none() {
+            self.missing_field(value.span, "type", "say what flows through it: `Input(type: \"Latent\")`");
         }
         Some(declaration)
     }
@@ -142,7 +175,28 @@ impl Parser {
                 }
             }
         }
-        Some(NodeDeclaration { name, span: value.span, kind: kind?, inputs })
+        let cache = field("cache").map_or(CacheMode::On, |value| self.cache_mode(value));
+        Some(NodeDeclaration { name, span: value.span, kind: kind?, inputs, cache })
+    }
+
+    fn cache_mode(&mut self, value: Fragment<'_>) -> CacheMode {
+        let names = CacheMode::ALL.map(|(name, _)| name);
+        let expected = format!("one of {}", list(&names));
+        let Form::Call(found) = value.form() else {
+            self.push(*value.wrong_form(&expected, value.form()));
+            return CacheMode::On;
+        };
+        match CacheMode::ALL.iter().find(|(name, _)| *name == found) {
+            Some((_, mode)) => *mode,
+            None => {
+                let message = format!("`cache` must be {expected}, found `{found}`");
+                let diagnostic = Diagnostic::new(Code::NotAChoice, value.span, message)
+                    .label("not a way to keep outputs")
+                    .maybe_help(suggest(found, names));
+                self.push(diagnostic);
+                CacheMode::On
+            }
+        }
     }
 
     fn expression(&mut self, value: Fragment<'_>) -> Option<Spanned<Expression>> {
@@ -307,7 +361,7 @@ mod tests {
         #[test]
         fn no_text_makes_the_parser_panic(text in "\\PC*") {
             let (document, diagnostics) = parse(Source::new("a.ron", text));
-            crate::render::render(&document.source, &diagnostics, false);
+            crate::render::render(&[document.source], &diagnostics, false);
         }
 
         #[test]
@@ -315,7 +369,7 @@ mod tests {
             let text = r#"Graph(format: 1, params: {"n": Int(default: 3)}, nodes: {"a": Node(kind: "k", with: {"x": Link("b.é")})})"#;
             let cut = (0..=cut.min(text.len())).rev().find(|cut| text.is_char_boundary(*cut)).unwrap();
             let (document, diagnostics) = parse(Source::new("a.ron", &text[..cut]));
-            crate::render::render(&document.source, &diagnostics, false);
+            crate::render::render(&[document.source], &diagnostics, false);
         }
     }
 }

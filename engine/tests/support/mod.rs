@@ -36,6 +36,10 @@ impl World for FakeWorld {
         }
     }
 
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.files.lock().unwrap().get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     fn digest(&self, path: &Path) -> io::Result<Digest> {
         let files = self.files.lock().unwrap();
         files.get(path).map(|content| Digest::of(content)).ok_or_else(|| io::ErrorKind::NotFound.into())

@@ -1,0 +1,323 @@
+//! Makes the nodes of every turn.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::fits::{coerced, fact, misfits};
+use super::resolve::Resolved;
+use super::scope::Scope;
+use super::turns::Turns;
+use super::{Declared, Expansion, Judge, Known};
+use crate::fact::Fact;
+use crate::graph::{GraphNode, Input, Instance};
+use crate::inquiry::Inquiry;
+use crate::mistake::Mistake;
+use crate::node::Inference;
+use crate::node_error::NodeError;
+use crate::world::World;
+
+/// For each iteration around a node, the turn, outermost first. Fewer than there are iterations where the number of
+/// turns is not known yet.
+pub(super) type Turn = Vec<u32>;
+
+/// What a declared node has become in one turn.
+#[derive(Clone)]
+pub(super) enum Built {
+    /// A node that computes, or a pending one.
+    Node(usize),
+    /// It passes on what others give, one for each output.
+    Passes(Vec<Input>),
+    /// A branch that was not taken removed it.
+    Nothing,
+    /// The turns of the iteration that it opens.
+    Turns(Rc<Turns>),
+}
+
+pub(super) struct Builder<'a> {
+    pub(super) declared: &'a Declared,
+    world: &'a dyn World,
+    pub(super) known: &'a Known,
+    judge: &'a mut dyn Judge,
+    pub(super) nodes: Vec<GraphNode>,
+    /// What nodes outside of iterations, which is most of them, have become.
+    once: Vec<Option<Built>>,
+    /// What nodes inside of iterations have become.
+    in_turns: HashMap<(usize, Turn), Built>,
+}
+
+/// Nodes that have to be built before an attempt can go on.
+pub(super) type Missing = Vec<(usize, Turn)>;
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(
+        declared: &'a Declared,
+        world: &'a dyn World,
+        known: &'a Known,
+        judge: &'a mut dyn Judge,
+    ) -> Self {
+        let count = declared.nodes.len();
+        Self {
+            declared,
+            world,
+            known,
+            judge,
+            nodes: Vec::with_capacity(count),
+            once: vec![None; count],
+            in_turns: HashMap::new(),
+        }
+    }
+
+    /// All nodes, in the order of their declaration and within it by turn: all turns of one node come before the next
+    /// node, so that a run goes stage by stage and needs each network once.
+    pub(super) fn expand(mut self) -> Expansion {
+        let declared = self.declared;
+        let mut instances = Vec::with_capacity(declared.nodes.len());
+        for (index, node) in declared.nodes.iter().enumerate() {
+            for turn in self.every_turn(declared.scopes.of(index)) {
+                self.build(index, turn.clone());
+                let (outputs, position) = match self.built(index, &turn) {
+                    Some(Built::Node(position)) => {
+                        (links(*position, node.kind.spec.outputs.len()), Some(*position))
+                    }
+                    Some(Built::Passes(outputs)) => (outputs.clone(), None),
+                    Some(Built::Nothing | Built::Turns(_)) | None => continue,
+                };
+                let name = instance_name(&node.name, &turn);
+                let effect = node.kind.spec.effect;
+                instances.push(Instance {
+                    declared: node.name.clone(),
+                    name,
+                    outputs,
+                    node: position,
+                    effect,
+                });
+            }
+        }
+        let mut outputs = Vec::with_capacity(declared.outputs.len());
+        for (name, input) in &declared.outputs {
+            let scope = declared.scopes.of_input(&declared.nodes, input);
+            for turn in self.every_turn(&scope) {
+                if let Resolved::Input(input) = self.resolve_now(input, &scope, &turn) {
+                    let (declared, name) = (name.clone(), instance_name(name, &turn));
+                    outputs.push(Instance {
+                        declared,
+                        name,
+                        outputs: vec![input],
+                        node: None,
+                        effect: false,
+                    });
+                }
+            }
+        }
+        Expansion { nodes: self.nodes, instances, outputs }
+    }
+
+    /// Every turn that a node with this scope has. The nodes that open the iterations are built on the way.
+    fn every_turn(&mut self, scope: &Scope) -> Vec<Turn> {
+        let declared = self.declared;
+        let mut whole: Vec<Turn> = vec![Turn::new()];
+        let mut open: Vec<Turn> = Vec::new();
+        for opener in scope {
+            let mut longer = Vec::with_capacity(whole.len());
+            for turn in whole {
+                let at = project(declared.scopes.of(*opener), scope, &turn);
+                self.build(*opener, at.clone());
+                match self.built(*opener, &at) {
+                    Some(Built::Turns(turns)) => {
+                        longer.extend((0..turns.count()).map(|next| [&turn[..], &[next]].concat()));
+                    }
+                    Some(Built::Node(_)) => open.push(turn),
+                    Some(Built::Nothing | Built::Passes(_)) | None => {}
+                }
+            }
+            whole = longer;
+        }
+        whole.extend(open);
+        whole
+    }
+
+    /// Builds a node in a turn, and what it needs before it. A loop with a stack of its own: a fold of many turns is a
+    /// long chain.
+    pub(super) fn build(&mut self, node: usize, turn: Turn) {
+        let mut stack = vec![(node, turn)];
+        while let Some((node, turn)) = stack.last().cloned() {
+            if self.built(node, &turn).is_some() {
+                stack.pop();
+                continue;
+            }
+            let mut missing = Missing::new();
+            match self.attempt(node, &turn, &mut missing) {
+                Some(built) => {
+                    match turn.is_empty() {
+                        true => self.once[node] = Some(built),
+                        false => drop(self.in_turns.insert((node, turn), built)),
+                    }
+                    stack.pop();
+                }
+                None => stack.append(&mut missing),
+            }
+        }
+    }
+
+    pub(super) fn built(&self, node: usize, turn: &Turn) -> Option<&Built> {
+        match turn.is_empty() {
+            true => self.once[node].as_ref(),
+            false => self.in_turns.get(&(node, turn.clone())),
+        }
+    }
+
+    /// A node in a turn; `None` when something has to be built first.
+    fn attempt(&mut self, index: usize, turn: &Turn, missing: &mut Missing) -> Option<Built> {
+        let declared = self.declared;
+        let node = &declared.nodes[index];
+        if let Some(control) = node.kind.spec.control {
+            return self.decide(index, control, turn, missing);
+        }
+        let scope = declared.scopes.of(index);
+        let mut inputs = Vec::with_capacity(node.inputs.len());
+        let mut nothing = false;
+        for input in &node.inputs {
+            match self.resolve_in(index, input, scope, turn, missing) {
+                Resolved::Input(input) => inputs.push(input),
+                Resolved::Nothing => nothing = true,
+                Resolved::Missing => {}
+            }
+        }
+        if !missing.is_empty() {
+            return None;
+        }
+        Some(if nothing { Built::Nothing } else { self.add(index, turn, inputs) })
+    }
+
+    /// Adds a node with these inputs and asks what it will give.
+    pub(super) fn add(&mut self, index: usize, turn: &Turn, inputs: Vec<Input>) -> Built {
+        let declared = &self.declared.nodes[index];
+        let spec = &declared.kind.spec;
+        let inputs: Vec<Input> =
+            inputs.into_iter().zip(&spec.inputs).map(|(input, spec)| coerced(input, &spec.ty)).collect();
+        let facts: Vec<Option<Fact>> = inputs
+            .iter()
+            .zip(&spec.inputs)
+            .zip(&declared.unresolved)
+            .map(|((input, spec), unresolved)| match unresolved {
+                // What is unknown is carried: the node can still be asked about its other inputs.
+                true => Some(Fact::of(spec.ty.clone())),
+                false => fact(input, &self.nodes),
+            })
+            .collect();
+        // What is written at the input itself, or is known to be wrong, has been judged there.
+        let judged = |at: usize| declared.unresolved[at] || matches!(declared.inputs[at], Input::Value(_));
+        let mistakes: Vec<Mistake> = (0..inputs.len())
+            .filter(|at| !judged(*at))
+            .filter_map(|at| misfits(&inputs[at], facts[at].as_ref(), &spec.inputs[at]))
+            .collect();
+        let inferred = match mistakes.is_empty() {
+            true => {
+                let names: Vec<&'static str> = spec.inputs.iter().map(|input| input.name).collect();
+                let inquiry = Inquiry { names: &names, facts: &facts, world: self.world };
+                declared.kind.node.infer(&inquiry)
+            }
+            false => Err(mistakes),
+        };
+        let (inference, refused) = match inferred {
+            Ok(inference) => (inference, None),
+            Err(mistakes) => {
+                self.judge.mistakes(index, &mistakes);
+                let first = mistakes.first().map(|mistake| NodeError::failed(mistake.message.clone()));
+                (
+                    Inference::default(),
+                    Some(first.unwrap_or_else(|| NodeError::failed("it refuses its inputs"))),
+                )
+            }
+        };
+        if !inference.warnings.is_empty() {
+            self.judge.warnings(index, &inference.warnings);
+        }
+        self.push(index, turn, inputs, inference, refused)
+    }
+
+    /// A node that cannot run because of what decides it.
+    pub(super) fn refuse(&mut self, index: usize, turn: &Turn, mistake: &Mistake) -> Built {
+        self.judge.mistakes(index, std::slice::from_ref(mistake));
+        let error = NodeError::failed(mistake.message.clone());
+        self.push(index, turn, Vec::new(), Inference::default(), Some(error))
+    }
+
+    /// A control node that waits for what decides it, with what is known of its outputs.
+    pub(super) fn wait(&mut self, index: usize, turn: &Turn, inputs: Vec<Input>, facts: Vec<Fact>) -> Built {
+        let inference = Inference { outputs: facts, ..Inference::default() };
+        let built = self.push(index, turn, inputs, inference, None);
+        if let Some(node) = self.nodes.last_mut() {
+            node.pending = true;
+        }
+        built
+    }
+
+    fn push(
+        &mut self,
+        index: usize,
+        turn: &Turn,
+        inputs: Vec<Input>,
+        inference: Inference,
+        refused: Option<NodeError>,
+    ) -> Built {
+        let declared = &self.declared.nodes[index];
+        let mut pending = false;
+        inputs.iter().for_each(|input| input.links(&mut |source, _| pending |= self.nodes[source].pending));
+        let promised = declared.kind.spec.outputs.iter().map(|output| Fact::of(output.ty.clone()));
+        let mut outputs: Vec<Fact> = promised.collect();
+        for (known, fact) in outputs.iter_mut().zip(inference.outputs) {
+            *known = fact;
+        }
+        self.nodes.push(GraphNode {
+            name: instance_name(&declared.name, turn),
+            kind: declared.kind.clone(),
+            inputs,
+            outputs,
+            files: inference.files,
+            working_bytes: inference.working_bytes,
+            output_bytes: inference.output_bytes,
+            cache: declared.cache,
+            params: self.swept_params(index, turn),
+            pending,
+            declared: index,
+            refused,
+        });
+        Built::Node(self.nodes.len() - 1)
+    }
+
+    /// The parameters that have another value in this turn than in the graph as a whole.
+    fn swept_params(&self, index: usize, turn: &Turn) -> Vec<(String, String)> {
+        let mut params = Vec::new();
+        for (opener, at) in self.declared.scopes.of(index).iter().zip(turn) {
+            let Some(sweep) = &self.declared.nodes[*opener].sweep else { continue };
+            let Some(row) = sweep.rows.get(*at as usize) else { continue };
+            params.extend(sweep.names.iter().cloned().zip(row.iter().map(|(_, text)| text.clone())));
+        }
+        params
+    }
+}
+
+/// The name of a node in a turn.
+pub(super) fn instance_name(name: &str, turn: &Turn) -> String {
+    if turn.is_empty() {
+        return name.to_owned();
+    }
+    let turns: Vec<String> = turn.iter().map(u32::to_string).collect();
+    format!("{name}[{}]", turns.join(","))
+}
+
+/// The turn of an outer scope that a turn of an inner scope is part of; cut off where turns are not known.
+pub(super) fn project(outer: &Scope, inner: &Scope, turn: &Turn) -> Turn {
+    outer
+        .iter()
+        .map_while(|opener| {
+            let position = inner.iter().position(|other| other == opener)?;
+            turn.get(position).copied()
+        })
+        .collect()
+}
+
+fn links(node: usize, outputs: usize) -> Vec<Input> {
+    (0..outputs).map(|output| Input::Link { node, output }).collect()
+}
