@@ -48,7 +48,7 @@ pub use check::{Checked, Overrides, check};
 pub use diagnostic::{Class, Code, Diagnostic, any_error};
 pub use document::{
     Difference, Document, Expression, FORMAT, GraphBuilder, NodeBuilder, NodeDeclaration, ParamDeclaration,
-    Values, diff, dot, link, param, parse, parse_values, restore,
+    Values, diff, dot, format, link, param, parse, parse_values, restore,
 };
 pub use engine::{Engine, RunOptions};
 pub use event::{Event, Events, Silent};
