@@ -1,6 +1,7 @@
 //! The command line: one definition per flag, from which help and completions are made. One file per group of commands.
 
 mod cache;
+mod doctor;
 mod evaluate;
 mod graph;
 mod inspect;
@@ -10,6 +11,7 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use cache::{CacheArguments, CacheCommand};
+pub(crate) use doctor::DoctorArguments;
 pub(crate) use evaluate::{CheckArguments, GraphArguments, PlanArguments, RunArguments};
 pub(crate) use graph::GraphCommand;
 pub(crate) use inspect::InspectArguments;
@@ -108,6 +110,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: CacheCommand,
     },
+    /// Show whether everything that a run needs is there: for a new installation, and for reports of mistakes
+    ///
+    /// One line for each thing that was looked at: `ok`, `warning` or `error`. Ends with 1 when there is an error.
+    #[command(after_help = r#"Examples:
+  lumina-graph doctor
+  lumina-graph doctor --device cuda:0 --json"#)]
+    Doctor(DoctorArguments),
     /// Print a completion script for a shell
     #[command(after_help = r#"Example:
   lumina-graph completions bash > lumina-graph.bash"#)]

@@ -3,6 +3,7 @@
 mod cache;
 mod check;
 mod completions;
+mod doctor;
 mod graph;
 mod graph_fmt;
 mod inspect;
@@ -55,6 +56,7 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
         Command::Inspect(arguments) => inspect::inspect(&context, &arguments),
         Command::Graph { command } => graph::graph(&context, &command),
         Command::Cache { command } => cache::cache(&command),
+        Command::Doctor(arguments) => doctor::doctor(&context, &arguments),
         Command::Completions { shell } => completions::completions(shell),
     };
     if exit == Exit::Ok && is_unprinted() { Exit::File } else { exit }
