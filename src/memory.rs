@@ -8,9 +8,19 @@ pub(crate) fn budget() -> u64 {
     total().map_or(FALLBACK, |bytes| bytes / 2)
 }
 
-/// `MemTotal` of Linux.
-fn total() -> Option<u64> {
+/// Bytes that the machine has, where it says so.
+pub(crate) fn total() -> Option<u64> {
+    entry("MemTotal:")
+}
+
+/// Bytes that programs can still take, where the machine says so.
+pub(crate) fn available() -> Option<u64> {
+    entry("MemAvailable:")
+}
+
+/// An entry of Linux's `/proc/meminfo`.
+fn entry(name: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
 }

@@ -26,7 +26,7 @@ struct Stamp {
 }
 
 /// Names a folder in which models are searched too.
-const MODELS_VARIABLE: &str = "LUMINA_GRAPH_MODELS";
+pub(crate) const MODELS_VARIABLE: &str = "LUMINA_GRAPH_MODELS";
 
 impl LocalWorld {
     /// A world in which the paths of a graph are searched in the current folder, beside the graph file, in the
@@ -85,15 +85,7 @@ impl World for LocalWorld {
     }
 
     fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        // A link stays one: what it points at is written.
-        let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
-        let folder = folder_of(&target);
-        fs::create_dir_all(folder)?;
-        let mut file = temporary(folder)?;
-        file.write_all(content)?;
-        file.as_file().sync_all()?;
-        file.persist(&target).map_err(|error| plain(error.error))?;
-        Ok(())
+        write_whole(path, content)
     }
 
     fn can_write(&self, path: &Path) -> io::Result<()> {
@@ -122,6 +114,22 @@ impl World for LocalWorld {
     fn resources(&self) -> &Resources {
         &self.resources
     }
+}
+
+/// Writes a file whole or not at all: to a temporary name beside it, then renamed. A link stays one, and a file that is
+/// replaced keeps its permissions.
+pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
+    let folder = folder_of(&target);
+    fs::create_dir_all(folder)?;
+    let mut file = temporary(folder)?;
+    file.write_all(content)?;
+    if let Ok(replaced) = fs::metadata(&target) {
+        file.as_file().set_permissions(replaced.permissions())?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(&target).map_err(|error| plain(error.error))?;
+    Ok(())
 }
 
 fn folder_of(path: &Path) -> &Path {

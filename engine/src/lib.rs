@@ -53,7 +53,7 @@ pub use control::Control;
 pub use diagnostic::{Class, Code, Diagnostic, any_error};
 pub use document::{
     CacheMode, Difference, Document, Expression, FORMAT, GraphBuilder, NodeBuilder, NodeDeclaration,
-    ParamDeclaration, Values, diff, dot, link, param, parse, parse_values, restore,
+    ParamDeclaration, Values, diff, dot, format, link, param, parse, parse_values, restore,
 };
 pub use engine::{Engine, RunOptions};
 pub use event::{Event, Events, Silent};

@@ -61,8 +61,9 @@ fn repository(path: &Path) -> Option<String> {
     (fits(owner) && fits(name) && !is_local).then(|| text.to_owned())
 }
 
-/// The folder in which Hugging Face's libraries keep what they download.
-fn cache_root() -> Option<PathBuf> {
+/// The folder in which Hugging Face's libraries keep what they download: that of `HF_HUB_CACHE`, `HF_HOME` or `HOME`.
+/// It need not exist.
+pub fn cache_root() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     variable("HF_HUB_CACHE")
         .or_else(|| variable("HF_HOME").map(|home| home.join("hub")))

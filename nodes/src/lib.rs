@@ -14,6 +14,7 @@ pub mod value;
 
 pub use compute::{Compute, ComputeError};
 pub use error::{interrupt, mistake, node_error};
+pub use hub::cache_root as hub_cache;
 pub use kind::plugin;
 pub use network::Network;
 pub use tensor_file::holds;

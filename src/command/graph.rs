@@ -1,16 +1,17 @@
-//! `lumina-graph graph dot` and `lumina-graph graph diff`.
+//! `lumina-graph graph dot` and `lumina-graph graph diff`; `graph fmt` has its own file.
 
 use std::path::Path;
 
 use lumina_engine::{Document, Source, any_error, diff, dot, parse};
 
-use super::Context;
+use super::{Context, graph_fmt};
 use crate::arguments::GraphCommand;
 use crate::exit::Exit;
 use crate::messages::{answer, diagnostics, error};
 
 pub(super) fn graph(context: &Context, command: &GraphCommand) -> Exit {
     match command {
+        GraphCommand::Fmt { files, check } => graph_fmt::format_all(context, files, *check),
         GraphCommand::Dot { graph } => match read(context, graph) {
             Ok(document) => {
                 answer(dot(&document).trim_end());

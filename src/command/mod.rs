@@ -3,7 +3,9 @@
 mod cache;
 mod check;
 mod completions;
+mod doctor;
 mod graph;
+mod graph_fmt;
 mod inspect;
 mod nodes;
 mod plan;
@@ -54,6 +56,7 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
         Command::Inspect(arguments) => inspect::inspect(&context, &arguments),
         Command::Graph { command } => graph::graph(&context, &command),
         Command::Cache { command } => cache::cache(&command),
+        Command::Doctor(arguments) => doctor::doctor(&context, &arguments),
         Command::Completions { shell } => completions::completions(shell),
     };
     if exit == Exit::Ok && is_unprinted() { Exit::File } else { exit }
@@ -62,10 +65,15 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
 /// The environment variable that names a cache folder.
 const CACHE_VARIABLE: &str = "LUMINA_GRAPH_CACHE";
 
+/// The cache folder that was asked for.
+fn cache_folder(arguments: &CacheArguments) -> Option<PathBuf> {
+    let variable = || std::env::var_os(CACHE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    arguments.cache_dir.clone().or_else(variable)
+}
+
 /// The disk cache that was asked for.
 fn disk_cache(arguments: &CacheArguments) -> Option<DiskCache> {
-    let variable = || std::env::var_os(CACHE_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let folder = arguments.cache_dir.clone().or_else(variable)?;
+    let folder = cache_folder(arguments)?;
     Some(DiskCache::new(FolderStore::new(folder), arguments.cache_limit.saturating_mul(1 << 20)))
 }
 

@@ -116,6 +116,20 @@ impl DiskCache {
         self.store.list()
     }
 
+    /// How many actions are damaged. Reads all of them, which are small, but no values: those are compared when they
+    /// are used.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn damaged(&self) -> std::io::Result<usize> {
+        let mut damaged = 0;
+        for stored in self.store.list()?.iter().filter(|stored| is_action(&stored.name)) {
+            let action = self.store.read(&stored.name)?;
+            damaged += usize::from(action.is_some_and(|bytes| open(&bytes).is_none()));
+        }
+        Ok(damaged)
+    }
+
     /// Removes what was unused for longest until the limit is kept; gives the bytes that were freed.
     pub fn collect(&self) -> std::io::Result<u64> {
         self.shrink(self.limit)
@@ -194,6 +208,13 @@ impl DiskCache {
 fn action_name(key: &Key) -> String {
     let key = key.to_string();
     format!("action/{}/{key}", &key[..2])
+}
+
+/// Temporary files of a process that was killed may lie among the actions.
+fn is_action(name: &str) -> bool {
+    name.strip_prefix("action/")
+        .and_then(|rest| rest.rsplit('/').next())
+        .is_some_and(|name| !name.starts_with('.'))
 }
 
 fn blob_name(digest: &str) -> String {

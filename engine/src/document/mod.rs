@@ -3,13 +3,17 @@
 mod builder;
 mod diff;
 mod dot;
+mod format;
 mod fragment;
 mod parse;
 mod restore;
+mod ruler;
+mod token;
 
 pub use builder::{GraphBuilder, NodeBuilder, link, param};
 pub use diff::{Difference, diff};
 pub use dot::dot;
+pub use format::format;
 pub(crate) use parse::parse_literal;
 pub use parse::{parse, parse_values};
 pub use restore::restore;

@@ -1,0 +1,115 @@
+//! The commands that evaluate a graph, or stop before: `run`, `watch`, `check`, `plan`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::CacheArguments;
+
+#[derive(Debug, Args)]
+pub(crate) struct GraphArguments {
+    /// The graph file
+    pub(crate) graph: PathBuf,
+
+    /// Set a parameter (`name=value`) or an input of a node (`node.input=value`); may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_value, help_heading = "Values")]
+    pub(crate) set: Vec<(String, String)>,
+
+    /// Set parameters from a RON or JSON file: `{"name": value, ...}`; `--set` wins over it
+    #[arg(long, value_name = "FILE", help_heading = "Values")]
+    pub(crate) params: Option<PathBuf>,
+
+    /// Short for `--set seed=N`
+    #[arg(long, value_name = "N", help_heading = "Values", allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i64).range(0..))]
+    pub(crate) seed: Option<i64>,
+
+    #[command(flatten)]
+    pub(crate) device: DeviceArguments,
+
+    #[command(flatten)]
+    pub(crate) cache: CacheArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArguments {
+    /// Where to compute: `auto`, `cpu`, `cuda:0`
+    #[arg(long, default_value = "auto", help_heading = "Computing")]
+    pub(crate) device: String,
+
+    /// Number format of weights and activations: `f32`, `bf16`, `f16`
+    #[arg(long, default_value = "f32", help_heading = "Computing")]
+    pub(crate) dtype: String,
+
+    /// Never use the network
+    #[arg(long, help_heading = "Computing")]
+    pub(crate) offline: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) graph: GraphArguments,
+
+    /// Run only for this node; may be repeated
+    #[arg(long, value_name = "NODE")]
+    pub(crate) only: Vec<String>,
+
+    /// Write the run into this file in Chrome's trace format, for `chrome://tracing` or Perfetto
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
+    /// Start no other node once one has failed
+    #[arg(long)]
+    pub(crate) fail_fast: bool,
+
+    /// Leave the graph and parameters out of written files
+    #[arg(long)]
+    pub(crate) no_metadata: bool,
+
+    /// Print events as JSON, one a line, then one final object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    pub(crate) graph: GraphArguments,
+
+    /// Print diagnostics as JSON, one a line, then one final object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) graph: GraphArguments,
+
+    /// Plan only for this node; may be repeated
+    #[arg(long, value_name = "NODE")]
+    pub(crate) only: Vec<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn name_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err(format!("expected `name=value`, found `{text}`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_may_contain_equal_signs() {
+        assert_eq!(name_value("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert!(name_value("=c").is_err());
+    }
+}
