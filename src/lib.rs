@@ -17,6 +17,7 @@
 mod arguments;
 mod command;
 mod exit;
+mod failure;
 mod folder_store;
 mod interrupt;
 mod json;

@@ -133,6 +133,49 @@ fn json_is_one_event_a_line_and_one_final_object() {
 }
 
 #[test]
+fn the_final_object_says_why_nothing_was_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = |arguments: &[&str]| -> (i64, String, String) {
+        let output = run(folder.path(), &[arguments, &["--json"]].concat());
+        let done: Value = serde_json::from_str(stdout(&output).lines().last().unwrap()).unwrap();
+        assert_eq!((&done["event"], &done["ok"]), (&"done".into(), &false.into()));
+        let code = done["exit_code"].as_i64().unwrap();
+        assert_eq!(output.status.code().map(i64::from), Some(code));
+        (code, done["message"].as_str().unwrap().to_owned(), done["help"].to_string())
+    };
+    let two_errors = r#"Graph(format: 1, nodes: { "a": Node(kind: "x"), "b": Node(kind: "y") })"#;
+    fs::write(folder.path().join("wrong.ron"), two_errors).unwrap();
+    fs::write(folder.path().join("p.ron"), "{ \"a\": [1] }").unwrap();
+    fs::write(
+        folder.path().join("g.ron"),
+        r#"Graph(format: 1, nodes: { "a": Node(kind: "schedule.flow") })"#,
+    )
+    .unwrap();
+    for command in ["run", "plan"] {
+        let (code, message, _) = done(&[command, "nothing.ron"]);
+        assert!(code == 4 && message.starts_with("cannot read the graph `nothing.ron`: "), "{message}");
+        assert_eq!(done(&[command, "wrong.ron"]).1, "`wrong.ron` is invalid: 2 errors");
+        let (code, message, help) = done(&[command, "g.ron", "--only", "aa"]);
+        assert_eq!((code, message.as_str()), (2, "`--only aa`: no node of the graph has this name"));
+        assert!(help.contains("`a`"), "{help}");
+        assert_eq!(done(&[command, "g.ron", "--device", "tpu"]).0, 2);
+        let (code, message, _) = done(&[command, "g.ron", "--params", "p.ron"]);
+        assert!(code == 2 && message.contains("`p.ron`: `a` must be a plain value"), "{message}");
+    }
+    assert!(done(&["check", "nothing.ron"]).1.starts_with("cannot read the graph"));
+}
+
+#[test]
+fn a_run_says_how_many_warnings_its_graph_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = r#"Graph(format: 1, params: { "unused": Int(default: 1) }, nodes: { "a": Node(kind: "schedule.flow") })"#;
+    fs::write(folder.path().join("g.ron"), graph).unwrap();
+    let said = |more: &[&str]| stderr(&run(folder.path(), &[&["run", "g.ron"], more].concat()));
+    assert!(said(&[]).contains("`g.ron` is valid: 1 node, 1 warning\n"), "{}", said(&[]));
+    assert_eq!(said(&["--quiet"]), "");
+}
+
+#[test]
 fn a_trace_has_a_beginning_and_an_end_for_every_node() {
     let folder = tempfile::tempdir().unwrap();
     assert!(t2i(folder.path(), "run", &["--set", "steps=1", "--trace", "traces/t.json"]).status.success());
