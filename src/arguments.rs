@@ -43,7 +43,13 @@ pub(crate) enum Command {
     /// Evaluate a graph
     ///
     /// Paths of written files go to the standard output, everything else to the standard error.
-    Run(RunArguments),
+    Run {
+        #[command(flatten)]
+        run: RunArguments,
+
+        #[command(flatten)]
+        lock: LockArguments,
+    },
     /// Evaluate a graph again whenever it changes
     ///
     /// An edit to the graph file, to a picture it reads or to a weight file runs only what depends on it; weights stay
@@ -81,7 +87,7 @@ impl Command {
     /// The cache that a command works with.
     pub(crate) fn cache(&self) -> Option<&CacheArguments> {
         match self {
-            Command::Run(arguments) | Command::Watch(arguments) => Some(&arguments.graph.cache),
+            Command::Run { run: arguments, .. } | Command::Watch(arguments) => Some(&arguments.graph.cache),
             Command::Plan(arguments) => Some(&arguments.graph.cache),
             _ => None,
         }
@@ -222,6 +228,17 @@ pub(crate) struct RunArguments {
     /// Print events as JSON, one a line, then one final object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LockArguments {
+    /// After a run that succeeded, write what it was made from and what it gave into `GRAPH.lock.ron` beside the graph
+    #[arg(long, conflicts_with = "locked", help_heading = "Lock file")]
+    pub(crate) lock: bool,
+
+    /// Run only if files, node kinds, values and device are those of the lock file
+    #[arg(long, help_heading = "Lock file")]
+    pub(crate) locked: bool,
 }
 
 #[derive(Debug, Args)]

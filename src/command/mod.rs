@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod graph;
 mod inspect;
+mod locked;
 mod nodes;
 mod plan;
 mod report;
@@ -49,7 +50,7 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
     let context =
         Context { engine, color: arguments.color, quiet: arguments.quiet, verbose: arguments.verbose > 0 };
     let exit = match arguments.command {
-        Command::Run(arguments) => run::run(&context, &arguments),
+        Command::Run { run: arguments, lock } => run::run(&context, &arguments, &lock),
         Command::Watch(arguments) => watch::watch(&context, &arguments),
         Command::Check(arguments) => check::check(&context, &arguments),
         Command::Plan(arguments) => plan::plan(&context, &arguments),
