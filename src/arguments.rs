@@ -66,6 +66,12 @@ pub(crate) enum Command {
     },
     /// Show what a file is and where it comes from: a picture made here, a model folder, weights
     Inspect(InspectArguments),
+    /// Make files again, and say whether they come out the same
+    ///
+    /// A picture made here is made from the graph and the parameters inside it, a `.lock.ron` file from the graph beside
+    /// it. Nothing is written over: what is made goes to a temporary folder. Ends with 0 when all pixels are the same, 1
+    /// when some differ, 3 when a file has no graph in it or one that is invalid, 4 when a file is missing.
+    Verify(VerifyArguments),
     /// Show a graph as a picture, or what two graphs differ in
     Graph {
         #[command(subcommand)]
@@ -239,6 +245,29 @@ pub(crate) struct LockArguments {
     /// Run only if files, node kinds, values and device are those of the lock file
     #[arg(long, help_heading = "Lock file")]
     pub(crate) locked: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArguments {
+    /// Pictures made here, or `.lock.ron` files
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Where to compute; as recorded unless given
+    #[arg(long, help_heading = "Computing")]
+    pub(crate) device: Option<String>,
+
+    /// Number format of weights and activations; as recorded unless given
+    #[arg(long, help_heading = "Computing")]
+    pub(crate) dtype: Option<String>,
+
+    /// Never use the network
+    #[arg(long, help_heading = "Computing")]
+    pub(crate) offline: bool,
+
+    /// Print one object for each file made again, then one final object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,6 +10,7 @@ mod nodes;
 mod plan;
 mod report;
 mod run;
+mod verify;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -56,6 +57,7 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
         Command::Plan(arguments) => plan::plan(&context, &arguments),
         Command::Nodes { command } => nodes::nodes(&context, &command),
         Command::Inspect(arguments) => inspect::inspect(&context, &arguments),
+        Command::Verify(arguments) => verify::verify(&context, &arguments),
         Command::Graph { command } => graph::graph(&context, &command),
         Command::Cache { command } => cache::cache(&command),
         Command::Completions { shell } => completions::completions(shell),
