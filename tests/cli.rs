@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -182,8 +183,28 @@ fn a_trace_has_a_beginning_and_an_end_for_every_node() {
     let trace: Value =
         serde_json::from_slice(&fs::read(folder.path().join("traces/t.json")).unwrap()).unwrap();
     let entries = trace["traceEvents"].as_array().unwrap();
-    let of = |phase: &str| entries.iter().filter(|entry| entry["ph"] == phase).count();
-    assert_eq!((of("B"), of("E")), (8, 8));
+    let of = |phase: &str| entries.iter().filter(|entry| entry["ph"] == phase).collect::<Vec<_>>();
+    assert_eq!((of("B").len(), of("E").len()), (8, 8));
+    // On each thread nodes begin and end one after the other.
+    let mut open: BTreeMap<u64, &Value> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry["ph"] == "B" || entry["ph"] == "E") {
+        let thread = entry["tid"].as_u64().unwrap();
+        match entry["ph"].as_str() {
+            Some("B") => assert_eq!(open.insert(thread, &entry["name"]), None),
+            _ => assert_eq!(open.remove(&thread), Some(&entry["name"])),
+        }
+    }
+    assert!(open.is_empty());
+    let threads: BTreeSet<u64> = of("B").iter().map(|entry| entry["tid"].as_u64().unwrap()).collect();
+    let named: BTreeSet<u64> = of("M").iter().map(|entry| entry["tid"].as_u64().unwrap()).collect();
+    assert!(of("M").iter().all(|entry| entry["name"] == "thread_name" && entry["args"]["name"].is_string()));
+    assert!(named.is_superset(&threads) && named.first() == Some(&1), "{named:?}");
+    if cfg!(target_os = "linux") {
+        let bytes = |entry: &&Value| entry["args"]["resident bytes"].as_u64().unwrap();
+        assert!(of("C").len() >= 16 && of("C").iter().all(|entry| bytes(entry) > 1 << 20));
+    }
+    let times: Vec<f64> = entries.iter().filter_map(|entry| entry["ts"].as_f64()).collect();
+    assert!(times.is_sorted());
 }
 
 #[test]
