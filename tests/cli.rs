@@ -66,6 +66,15 @@ fn a_picture_carries_the_graph_that_makes_it_again() {
     assert!(told.contains("prompt: a \"red\" fox") && told.contains("guided.scale: 2.5"), "{told}");
     assert!(told.contains("diffusion_pytorch_model.safetensors: "), "{told}");
 
+    let report = stdout(&run(folder.path(), &["inspect", "out/t2i_5.png", "--json"]));
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let params = &report["parameters"];
+    assert_eq!((&params["seed"], &params["guidance"]), (&5.into(), &3.0.into()));
+    assert_eq!(
+        (&params["prompt"], &report["overrides"]["guided.scale"]),
+        (&"a \"red\" fox".into(), &2.5.into())
+    );
+
     let graph = run(folder.path(), &["inspect", "out/t2i_5.png", "--graph"]);
     fs::write(folder.path().join("again.ron"), &graph.stdout).unwrap();
     let again = run(folder.path(), &["run", "again.ron"]);
