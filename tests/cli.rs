@@ -186,6 +186,16 @@ fn a_run_says_how_many_warnings_its_graph_has() {
 }
 
 #[test]
+fn without_a_terminal_only_verbose_runs_tell_their_progress() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(stderr(&t2i(folder.path(), "run", &["--set", "steps=2"])), "");
+    let lines = stderr(&t2i(folder.path(), "run", &["--set", "steps=2", "-v"]));
+    let nodes: Vec<&str> = lines.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(nodes.len(), 8, "{lines}");
+    assert!(nodes.contains(&"model") && nodes.contains(&"saved"), "{lines}");
+}
+
+#[test]
 fn a_trace_has_a_beginning_and_an_end_for_every_node() {
     let folder = tempfile::tempdir().unwrap();
     assert!(t2i(folder.path(), "run", &["--set", "steps=1", "--trace", "traces/t.json"]).status.success());

@@ -248,6 +248,39 @@ fn a_changed_graph_behind_a_lock_file_is_named_and_measured() {
 }
 
 #[test]
+fn what_a_stranger_has_written_does_not_speak_to_the_terminal() {
+    let folder = workplace();
+    let folder = folder.path();
+    rewrite(
+        &folder.join(PICTURE),
+        |_| {},
+        |text| {
+            let text = text.replace("\"environment\":\"cpu f32\"", "\"environment\":\"\\u001b[2J f32\"");
+            text.replace("\"graph_name\":\"t2i\"", "\"graph_name\":\"\\u001b[2J\"")
+        },
+    );
+    let (code, said, notes) = verify(folder, &[PICTURE]);
+    assert_eq!(code, Some(0), "{notes}");
+    assert!(
+        notes.contains("\\u{1b}[2J") && !notes.contains('\u{1b}') && !said.contains('\u{1b}'),
+        "{notes:?}"
+    );
+    rewrite(&folder.join(PICTURE), |_| {}, |text| text.replace("sampler.ode", "sampler.old\\u001b[2J"));
+    let (code, said, notes) = verify(folder, &[PICTURE]);
+    assert_eq!(code, Some(3));
+    assert!(!notes.contains('\u{1b}') && !said.contains('\u{1b}'), "{notes:?}");
+}
+
+#[test]
+fn a_lock_without_outputs_cannot_be_verified() {
+    let folder = workplace();
+    let folder = folder.path();
+    make(folder, &["--lock", "--only", "times"]);
+    let (code, _, said) = verify(folder, &["t2i.lock.ron"]);
+    assert!(code == Some(3) && said.contains("names no outputs"), "{said}");
+}
+
+#[test]
 fn a_lock_without_metadata_is_verified_without() {
     let folder = workplace();
     let folder = folder.path();

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::arguments::InspectArguments;
 use crate::exit::Exit;
-use crate::messages::{answer, error};
+use crate::messages::{answer, error, visible};
 use crate::scalar::Scalar;
 
 pub(super) fn inspect(context: &Context, arguments: &InspectArguments) -> Exit {
@@ -181,13 +181,7 @@ fn print(value: &Value, depth: usize) {
     }
 }
 
-/// A value on one line. Control characters are written out: a file from elsewhere must not speak to the terminal.
+/// A value on one line.
 fn plain(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    text.chars()
-        .flat_map(|character| match character.is_control() {
-            true => character.escape_default().collect::<Vec<_>>(),
-            false => vec![character],
-        })
-        .collect()
+    value.as_str().map_or_else(|| value.to_string(), visible)
 }

@@ -4,11 +4,14 @@ use std::io;
 use std::path::Path;
 
 use lumina_engine::{Graph, Report, World};
+use serde_json::json;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::lock::{Difference, Lock, Place};
 use crate::messages::{answer, say};
+
+const RELOCK: &str = "`lumina-graph run --lock` locks what is there now";
 
 /// Reads a lock file.
 ///
@@ -45,7 +48,8 @@ pub(super) fn compare(
     let message = show(&differences, place.lock(), as_json);
     // As with an invalid graph, what is wrong with the graph weighs more than missing files.
     let is_about_files = differences.iter().all(|difference| difference.exit() == Exit::File);
-    Err(Failure::told(if is_about_files { Exit::File } else { Exit::InvalidGraph }, message))
+    let exit = if is_about_files { Exit::File } else { Exit::InvalidGraph };
+    Err(Failure::told(exit, message).help([RELOCK]))
 }
 
 /// Prints differences; gives what they come to in one sentence.
@@ -55,11 +59,18 @@ pub(super) fn show(differences: &[Difference], lock: &Path, as_json: bool) -> St
         return message;
     }
     if as_json {
-        differences.iter().for_each(|difference| answer(&difference.json().to_string()));
+        for difference in differences {
+            let mut line = json!({"event": "difference"});
+            if let (Some(line), serde_json::Value::Object(fields)) = (line.as_object_mut(), difference.json())
+            {
+                line.extend(fields);
+            }
+            answer(&line.to_string());
+        }
     }
     say(&format!("error: {message}"));
     differences.iter().for_each(|difference| say(&difference.text()));
-    say("help: `lumina-graph run --lock` locks what is there now");
+    say(&format!("help: {RELOCK}"));
     message
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Lock, Place};
 use crate::exit::Exit;
+use crate::messages::visible;
 
 /// One thing that is not as it was locked.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,18 +122,16 @@ impl Difference {
     /// Three lines: what it is, what was expected, what was found.
     pub(crate) fn text(&self) -> String {
         let what = self.what.text();
-        let name = if self.name.is_empty() { String::new() } else { format!(" `{}`", self.name) };
-        let shown = |value: &Option<String>, absent: &str| value.clone().unwrap_or_else(|| absent.to_owned());
-        let expected = shown(&self.expected, "nothing");
-        let found = shown(&self.found, "nothing");
+        let name = if self.name.is_empty() { String::new() } else { format!(" `{}`", visible(&self.name)) };
+        let shown = |value: &Option<String>| value.as_deref().map_or_else(|| "nothing".to_owned(), visible);
+        let (expected, found) = (shown(&self.expected), shown(&self.found));
         format!("  {what}{name}\n    expected {expected}\n    found    {found}")
     }
 
     /// The difference as JSON.
     pub(crate) fn json(&self) -> Value {
         json!({
-            "event": "difference", "what": self.what.text(), "name": self.name,
-            "expected": self.expected, "found": self.found,
+            "what": self.what.text(), "name": self.name, "expected": self.expected, "found": self.found,
         })
     }
 }
@@ -163,6 +162,8 @@ mod tests {
         let difference = Difference::find(What::File, "model/w", Some(&"aa"), Some(&"bb")).unwrap();
         assert_eq!(difference.text(), "  file `model/w`\n    expected aa\n    found    bb");
         assert_eq!(difference.exit(), Exit::File);
+        let difference = Difference::find(What::Parameter, "a\nb", None, Some(&"\u{1b}[2J")).unwrap();
+        assert_eq!(difference.text(), "  parameter `a\\nb`\n    expected nothing\n    found    \\u{1b}[2J");
         assert_eq!(Difference::find(What::File, "model/w", Some(&"aa"), Some(&"aa")), None);
     }
 }

@@ -61,8 +61,10 @@ impl Record {
         let provenance = lumina_modalities::image::read_png(path).map_err(unreadable)?;
         let provenance =
             provenance.ok_or_else(|| nothing("it was not made by lumina-graph, or with `--no-metadata`"))?;
+        // The name is printed; in paths such characters are replaced alike.
+        let name = provenance.graph_name.replace(char::is_control, "_");
         Ok(Self {
-            source: Source::new(format!("{}.ron", provenance.graph_name), provenance.graph.clone()),
+            source: Source::new(format!("{name}.ron"), provenance.graph.clone()),
             beside: path.to_owned(),
             values: provenance.params.iter().chain(&provenance.overrides).map(owned).collect(),
             metadata: true,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::lock::Difference;
-use crate::messages::{answer, say};
+use crate::messages::{answer, say, visible};
 use crate::pixels::Comparison;
 
 /// How one file compares with the one made now.
@@ -70,11 +70,14 @@ pub(super) fn show(
     for verdict in verdicts {
         match (as_json, &verdict.output) {
             (true, _) => answer(&verdict.json(file, differences).to_string()),
-            (false, Some(output)) => answer(&format!("{}: {output}: {}", file.display(), verdict.text())),
+            (false, Some(output)) => {
+                answer(&format!("{}: {}: {}", file.display(), visible(output), verdict.text()));
+            }
             (false, None) => answer(&format!("{}: {}", file.display(), verdict.text())),
         }
     }
-    if !differences.is_empty() && !as_json && !(quiet && is_same) {
+    let is_told = as_json || (quiet && is_same);
+    if !differences.is_empty() && !is_told {
         let why = if is_same { "" } else { ", which may be why" };
         say(&format!("note: not everything is as it was recorded in `{}`{why}", file.display()));
         differences.iter().for_each(|difference| say(&difference.text()));
