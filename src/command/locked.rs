@@ -105,9 +105,9 @@ pub(super) fn write(
     world.write(place.lock(), text.as_bytes()).map_err(|cause| unwritable(place, &cause.to_string()))
 }
 
-/// A file that should be locked cannot be read.
+/// A file that is locked or should be cannot be read; the error says which.
 pub(super) fn unreadable(cause: io::Error) -> Failure {
-    Failure::new(Exit::File, format!("cannot lock: {cause}"))
+    Failure::new(Exit::File, cause.to_string())
 }
 
 fn unwritable(place: &Place, cause: &str) -> Failure {

@@ -129,8 +129,12 @@ impl Lock {
         world: &dyn World,
     ) -> io::Result<Self> {
         for path in written(graph, report) {
-            let bytes = world.digest(&path)?.to_string();
-            let pixels = Pixels::read(&path)?.map(|pixels| pixels.digest().to_string()).unwrap_or_default();
+            let failed = |cause| unreadable(&path, &cause);
+            let bytes = world.digest(&path).map_err(failed)?.to_string();
+            let pixels = Pixels::read(&path)
+                .map_err(failed)?
+                .map(|pixels| pixels.digest().to_string())
+                .unwrap_or_default();
             self.outputs.insert(place.name(&path), Output { bytes, pixels });
         }
         Ok(self)
@@ -191,9 +195,14 @@ pub(crate) fn digests<'a>(
 ) -> io::Result<BTreeMap<String, String>> {
     let digest = |path: &'a PathBuf| match world.digest(path) {
         Ok(digest) => Ok((name(path), digest.to_string())),
-        Err(cause) => Err(io::Error::new(cause.kind(), format!("cannot read `{}`: {cause}", path.display()))),
+        Err(cause) => Err(unreadable(path, &cause)),
     };
     paths.map(digest).collect()
+}
+
+/// The error with the file it is about.
+fn unreadable(path: &Path, cause: &io::Error) -> io::Error {
+    io::Error::new(cause.kind(), format!("cannot read `{}`: {cause}", path.display()))
 }
 
 /// The nodes that a run for some nodes rests on, themselves included.
