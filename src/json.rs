@@ -3,7 +3,6 @@
 use lumina_engine::{Diagnostic, Event, Events, Source};
 use serde_json::{Value, json};
 
-use crate::exit::Exit;
 use crate::messages::answer;
 
 /// Prints events as JSON lines.
@@ -39,12 +38,6 @@ fn describe(event: &Event) -> Value {
         }),
         other => json!({"event": "other", "text": format!("{other:?}")}),
     }
-}
-
-/// Prints the final object of a command that ended before it could do anything.
-pub(crate) fn failed(exit: Exit) -> Exit {
-    answer(&json!({"event": "done", "ok": false, "exit_code": exit as u8}).to_string());
-    exit
 }
 
 /// A diagnostic with its place as file, line and column.

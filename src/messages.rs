@@ -56,6 +56,16 @@ fn use_color(choice: ColorChoice) -> bool {
     }
 }
 
+/// A text on one line. Control characters are written out: a file from elsewhere must not speak to the terminal.
+pub(crate) fn visible(text: &str) -> String {
+    text.chars()
+        .flat_map(|character| match character.is_control() {
+            true => character.escape_default().collect::<Vec<_>>(),
+            false => vec![character],
+        })
+        .collect()
+}
+
 /// Bytes as people read them.
 pub(crate) fn bytes(count: u64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];

@@ -7,22 +7,22 @@ use lumina_engine::{Code, Diagnostic, Expression, Source, parse_values};
 
 use crate::arguments::ColorChoice;
 use crate::exit::Exit;
-use crate::messages::{diagnostics, error};
+use crate::failure::Failure;
+use crate::messages::diagnostics;
 
-/// Reads `{"name": value, ...}` as texts, as if each had been given with `--set`; prints what is wrong with the file.
-pub(crate) fn read(path: &Path, color: ColorChoice) -> Result<Vec<(String, String)>, Exit> {
+/// Reads `{"name": value, ...}` as texts, as if each had been given with `--set`; mistakes in RON are printed with their places.
+pub(crate) fn read(path: &Path, color: ColorChoice) -> Result<Vec<(String, String)>, Failure> {
     let text = fs::read_to_string(path).map_err(|cause| {
-        error(&format!("cannot read the parameters `{}`: {cause}", path.display()), None);
-        Exit::File
+        Failure::new(Exit::File, format!("cannot read the parameters `{}`: {cause}", path.display()))
     })?;
     let is_json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     if is_json { json(path, text.trim_start_matches('\u{feff}')) } else { ron(path, text, color) }
 }
 
-fn json(path: &Path, text: &str) -> Result<Vec<(String, String)>, Exit> {
+fn json(path: &Path, text: &str) -> Result<Vec<(String, String)>, Failure> {
     let wrong = |reason: String| {
-        error(&format!("`{}` is not a JSON object of plain values: {reason}", path.display()), None);
-        Exit::Usage
+        let message = format!("`{}` is not a JSON object of plain values: {reason}", path.display());
+        Failure::new(Exit::Usage, message)
     };
     let map: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(text).map_err(|cause| wrong(cause.to_string()))?;
@@ -36,7 +36,7 @@ fn json(path: &Path, text: &str) -> Result<Vec<(String, String)>, Exit> {
         .collect()
 }
 
-fn ron(path: &Path, text: String, color: ColorChoice) -> Result<Vec<(String, String)>, Exit> {
+fn ron(path: &Path, text: String, color: ColorChoice) -> Result<Vec<(String, String)>, Failure> {
     let source = Source::new(path, text);
     let (entries, mut wrong) = parse_values(&source);
     let mut values = Vec::new();
@@ -60,14 +60,15 @@ fn ron(path: &Path, text: String, color: ColorChoice) -> Result<Vec<(String, Str
         return Ok(values);
     }
     diagnostics(&[source], &wrong, color, false);
-    Err(Exit::Usage)
+    let reasons: Vec<String> = wrong.into_iter().map(|diagnostic| diagnostic.message).collect();
+    Err(Failure::told(Exit::Usage, format!("`{}`: {}", path.display(), reasons.join("; "))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read_text(name: &str, text: &str) -> Result<Vec<(String, String)>, Exit> {
+    fn read_text(name: &str, text: &str) -> Result<Vec<(String, String)>, Failure> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
@@ -95,7 +96,8 @@ mod tests {
             ("a.json", "[1]"),
             ("a.json", ""),
         ] {
-            assert_eq!(read_text(name, text), Err(Exit::Usage), "{text}");
+            let failure = read_text(name, text).unwrap_err();
+            assert!(failure.tell() == Exit::Usage && failure.message().contains(name), "{text}: {failure:?}");
         }
     }
 }

@@ -1,61 +1,116 @@
 //! Events as bars on a terminal, or as lines elsewhere.
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use lumina_engine::{Event, Events};
 
 use crate::messages::say;
+use crate::tally::{Tally, UNIT};
 
-/// Shows what a run does on the standard error.
+/// How often bars show that time goes by.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Shows what a run does on the standard error: on a terminal one bar for the run and one for each running node.
 pub(crate) struct Progress {
     verbose: bool,
-    bar: Mutex<Option<ProgressBar>>,
-    bars: bool,
+    bars: Option<Mutex<Bars>>,
 }
 
 impl Progress {
     /// Bars appear only on a terminal; `quiet` shows neither bars nor lines.
     pub(crate) fn new(quiet: bool, verbose: bool) -> Self {
-        Self { verbose, bar: Mutex::new(None), bars: !quiet && std::io::stderr().is_terminal() }
+        let has_bars = !quiet && std::io::stderr().is_terminal();
+        Self { verbose, bars: has_bars.then(Mutex::default) }
     }
 
-    fn replace(&self, bar: Option<ProgressBar>) {
-        let mut current = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(old) = std::mem::replace(&mut *current, bar) {
-            old.finish_and_clear();
-        }
-    }
-
-    fn advance(&self, done: u64, total: u64, unit: &'static str) {
-        if let Some(bar) = &*self.bar.lock().unwrap_or_else(PoisonError::into_inner) {
-            bar.set_length(total);
-            bar.set_position(done);
-            bar.set_style(style(&format!("{{msg:>16}} [{{bar:30}}] {{pos}}/{{len}} {unit}s, {{per_sec}}")));
+    fn line(&self, text: &str) {
+        match &self.bars {
+            // A line between bars would be written over.
+            Some(bars) => bars.lock().unwrap_or_else(PoisonError::into_inner).all.suspend(|| say(text)),
+            None => say(text),
         }
     }
 }
 
 impl Events for Progress {
     fn event(&self, event: &Event) {
+        if let Some(bars) = &self.bars {
+            bars.lock().unwrap_or_else(PoisonError::into_inner).event(event);
+        }
         match event {
-            Event::NodeStarted { node, .. } if self.bars => {
+            Event::NodeFinished { node, elapsed } if self.verbose => {
+                self.line(&format!("{node:>16}  {:.3} s", elapsed.as_secs_f64()));
+            }
+            Event::NodeCached { node } if self.verbose => self.line(&format!("{node:>16}  cached")),
+            _ => {}
+        }
+    }
+}
+
+/// The bars on the terminal.
+#[derive(Default)]
+struct Bars {
+    all: MultiProgress,
+    tally: Tally,
+    /// The one for the run.
+    run: Option<ProgressBar>,
+    /// Those of running nodes, by name.
+    nodes: HashMap<String, ProgressBar>,
+}
+
+impl Bars {
+    fn event(&mut self, event: &Event) {
+        self.tally.event(event);
+        match event {
+            Event::RunStarted { .. } => {
+                self.clear();
+                let bar = ProgressBar::new(self.tally.nodes() as u64 * UNIT);
+                bar.set_style(style("{msg:>16} [{bar:30}] {percent}%, {elapsed}"));
+                let bar = self.all.add(bar);
+                bar.enable_steady_tick(TICK);
+                self.run = Some(bar);
+            }
+            Event::NodeStarted { node, .. } => {
                 let bar = ProgressBar::new_spinner().with_message(node.clone());
                 bar.set_style(style("{msg:>16} {spinner} {elapsed}"));
-                bar.enable_steady_tick(std::time::Duration::from_millis(100));
-                self.replace(Some(bar));
+                let bar = self.all.add(bar);
+                bar.enable_steady_tick(TICK);
+                self.nodes.insert(node.clone(), bar);
             }
-            Event::NodeProgress { done, total, unit, .. } => self.advance(*done, *total, unit),
-            Event::NodeFinished { node, elapsed } => {
-                self.replace(None);
-                if self.verbose {
-                    say(&format!("{node:>16}  {:.3} s", elapsed.as_secs_f64()));
+            Event::NodeProgress { node, done, total, unit } => {
+                if let Some(bar) = self.nodes.get(node) {
+                    bar.set_length(*total);
+                    bar.set_position(*done);
+                    bar.set_style(style(&format!(
+                        "{{msg:>16}} [{{bar:30}}] {{pos}}/{{len}} {unit}s, {{per_sec}}"
+                    )));
                 }
             }
-            Event::NodeCached { node } if self.verbose => say(&format!("{node:>16}  cached")),
-            Event::NodeFailed { .. } | Event::RunFinished { .. } => self.replace(None),
+            Event::NodeFinished { node, .. }
+            | Event::NodeFailed { node, .. }
+            | Event::NodeInterrupted { node } => {
+                if let Some(bar) = self.nodes.remove(node) {
+                    bar.finish_and_clear();
+                    self.all.remove(&bar);
+                }
+            }
+            Event::RunFinished { .. } => return self.clear(),
             _ => {}
+        }
+        if let Some(run) = &self.run {
+            run.set_message(format!("{}/{} nodes", self.tally.done(), self.tally.nodes()));
+            run.set_position(self.tally.position());
+        }
+    }
+
+    fn clear(&mut self) {
+        for bar in self.nodes.drain().map(|(_, bar)| bar).chain(self.run.take()) {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
         }
     }
 }

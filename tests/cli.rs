@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -64,6 +65,15 @@ fn a_picture_carries_the_graph_that_makes_it_again() {
     let told = stdout(&run(folder.path(), &["inspect", "out/t2i_5.png"]));
     assert!(told.contains("prompt: a \"red\" fox") && told.contains("guided.scale: 2.5"), "{told}");
     assert!(told.contains("diffusion_pytorch_model.safetensors: "), "{told}");
+
+    let report = stdout(&run(folder.path(), &["inspect", "out/t2i_5.png", "--json"]));
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let params = &report["parameters"];
+    assert_eq!((&params["seed"], &params["guidance"]), (&5.into(), &3.0.into()));
+    assert_eq!(
+        (&params["prompt"], &report["overrides"]["guided.scale"]),
+        (&"a \"red\" fox".into(), &2.5.into())
+    );
 
     let graph = run(folder.path(), &["inspect", "out/t2i_5.png", "--graph"]);
     fs::write(folder.path().join("again.ron"), &graph.stdout).unwrap();
@@ -133,14 +143,87 @@ fn json_is_one_event_a_line_and_one_final_object() {
 }
 
 #[test]
+fn the_final_object_says_why_nothing_was_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = |arguments: &[&str]| -> (i64, String, String) {
+        let output = run(folder.path(), &[arguments, &["--json"]].concat());
+        let done: Value = serde_json::from_str(stdout(&output).lines().last().unwrap()).unwrap();
+        assert_eq!((&done["event"], &done["ok"]), (&"done".into(), &false.into()));
+        let code = done["exit_code"].as_i64().unwrap();
+        assert_eq!(output.status.code().map(i64::from), Some(code));
+        (code, done["message"].as_str().unwrap().to_owned(), done["help"].to_string())
+    };
+    let two_errors = r#"Graph(format: 1, nodes: { "a": Node(kind: "x"), "b": Node(kind: "y") })"#;
+    fs::write(folder.path().join("wrong.ron"), two_errors).unwrap();
+    fs::write(folder.path().join("p.ron"), "{ \"a\": [1] }").unwrap();
+    fs::write(
+        folder.path().join("g.ron"),
+        r#"Graph(format: 1, nodes: { "a": Node(kind: "schedule.flow") })"#,
+    )
+    .unwrap();
+    for command in ["run", "plan"] {
+        let (code, message, _) = done(&[command, "nothing.ron"]);
+        assert!(code == 4 && message.starts_with("cannot read the graph `nothing.ron`: "), "{message}");
+        assert_eq!(done(&[command, "wrong.ron"]).1, "`wrong.ron` is invalid: 2 errors");
+        let (code, message, help) = done(&[command, "g.ron", "--only", "aa"]);
+        assert_eq!((code, message.as_str()), (2, "`--only aa`: no node of the graph has this name"));
+        assert!(help.contains("`a`"), "{help}");
+        assert_eq!(done(&[command, "g.ron", "--device", "tpu"]).0, 2);
+        let (code, message, _) = done(&[command, "g.ron", "--params", "p.ron"]);
+        assert!(code == 2 && message.contains("`p.ron`: `a` must be a plain value"), "{message}");
+    }
+    assert!(done(&["check", "nothing.ron"]).1.starts_with("cannot read the graph"));
+}
+
+#[test]
+fn a_run_says_how_many_warnings_its_graph_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let graph = r#"Graph(format: 1, params: { "unused": Int(default: 1) }, nodes: { "a": Node(kind: "schedule.flow") })"#;
+    fs::write(folder.path().join("g.ron"), graph).unwrap();
+    let said = |more: &[&str]| stderr(&run(folder.path(), &[&["run", "g.ron"], more].concat()));
+    assert!(said(&[]).contains("`g.ron` is valid: 1 node, 1 warning\n"), "{}", said(&[]));
+    assert_eq!(said(&["--quiet"]), "");
+}
+
+#[test]
+fn without_a_terminal_only_verbose_runs_tell_their_progress() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(stderr(&t2i(folder.path(), "run", &["--set", "steps=2"])), "");
+    let lines = stderr(&t2i(folder.path(), "run", &["--set", "steps=2", "-v"]));
+    let nodes: Vec<&str> = lines.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(nodes.len(), 8, "{lines}");
+    assert!(nodes.contains(&"model") && nodes.contains(&"saved"), "{lines}");
+}
+
+#[test]
 fn a_trace_has_a_beginning_and_an_end_for_every_node() {
     let folder = tempfile::tempdir().unwrap();
     assert!(t2i(folder.path(), "run", &["--set", "steps=1", "--trace", "traces/t.json"]).status.success());
     let trace: Value =
         serde_json::from_slice(&fs::read(folder.path().join("traces/t.json")).unwrap()).unwrap();
     let entries = trace["traceEvents"].as_array().unwrap();
-    let of = |phase: &str| entries.iter().filter(|entry| entry["ph"] == phase).count();
-    assert_eq!((of("B"), of("E")), (8, 8));
+    let of = |phase: &str| entries.iter().filter(|entry| entry["ph"] == phase).collect::<Vec<_>>();
+    assert_eq!((of("B").len(), of("E").len()), (8, 8));
+    // On each thread nodes begin and end one after the other.
+    let mut open: BTreeMap<u64, &Value> = BTreeMap::new();
+    for entry in entries.iter().filter(|entry| entry["ph"] == "B" || entry["ph"] == "E") {
+        let thread = entry["tid"].as_u64().unwrap();
+        match entry["ph"].as_str() {
+            Some("B") => assert_eq!(open.insert(thread, &entry["name"]), None),
+            _ => assert_eq!(open.remove(&thread), Some(&entry["name"])),
+        }
+    }
+    assert!(open.is_empty());
+    let threads: BTreeSet<u64> = of("B").iter().map(|entry| entry["tid"].as_u64().unwrap()).collect();
+    let named: BTreeSet<u64> = of("M").iter().map(|entry| entry["tid"].as_u64().unwrap()).collect();
+    assert!(of("M").iter().all(|entry| entry["name"] == "thread_name" && entry["args"]["name"].is_string()));
+    assert!(named.is_superset(&threads) && named.first() == Some(&1), "{named:?}");
+    if cfg!(target_os = "linux") {
+        let bytes = |entry: &&Value| entry["args"]["resident bytes"].as_u64().unwrap();
+        assert!(of("C").len() >= 16 && of("C").iter().all(|entry| bytes(entry) > 1 << 20));
+    }
+    let times: Vec<f64> = entries.iter().filter_map(|entry| entry["ts"].as_f64()).collect();
+    assert!(times.is_sorted());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::document::CacheMode;
 use crate::expand::Declared;
 use crate::fact::Fact;
 use crate::node_error::NodeError;
+use crate::plan::{ancestors, target_nodes};
 use crate::provenance::Provenance;
 use crate::registry::Kind;
 use crate::template::Piece;
@@ -141,6 +142,18 @@ impl Graph {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let declared = self.declared.nodes.iter().map(|node| node.name.as_str());
         self.outputs.iter().map(|output| output.name.as_str()).chain(declared)
+    }
+
+    /// The nodes that a run for some targets rests on, sources first.
+    pub fn behind(&self, targets: &[String]) -> Vec<&GraphNode> {
+        let wanted = ancestors(self, &target_nodes(self, targets));
+        self.nodes.iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(node, _)| node).collect()
+    }
+
+    /// Does a declared node, or one of its turns, act on the world outside?
+    pub fn acts(&self, name: &str) -> bool {
+        let declared = name.split('[').next().unwrap_or(name);
+        self.declared.nodes.iter().any(|node| node.name == declared && node.kind.spec.effect)
     }
 
     /// What a run is for: the nodes that act on the outside and the graph's outputs; if there are none, the nodes

@@ -109,7 +109,7 @@ impl Planner<'_> {
 }
 
 /// The nodes that give what a run is for.
-fn target_nodes(graph: &Graph, names: &[String]) -> Vec<usize> {
+pub(crate) fn target_nodes(graph: &Graph, names: &[String]) -> Vec<usize> {
     let mut targets = Vec::new();
     for instance in names.iter().flat_map(|name| graph.find(name)) {
         targets.extend(instance.node);
@@ -142,7 +142,7 @@ pub(crate) fn content_keys(graph: &Graph, world: &dyn World, targets: &[String])
 }
 
 /// Which nodes some nodes depend on, themselves included.
-fn ancestors(graph: &Graph, targets: &[usize]) -> Vec<bool> {
+pub(crate) fn ancestors(graph: &Graph, targets: &[usize]) -> Vec<bool> {
     let mut wanted = vec![false; graph.nodes.len()];
     for target in targets {
         wanted[*target] = true;

@@ -5,6 +5,7 @@ mod doctor;
 mod evaluate;
 mod graph;
 mod inspect;
+mod lock;
 mod nodes;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
@@ -12,9 +13,10 @@ use clap_complete::Shell;
 
 pub(crate) use cache::{CacheArguments, CacheCommand};
 pub(crate) use doctor::DoctorArguments;
-pub(crate) use evaluate::{CheckArguments, GraphArguments, PlanArguments, RunArguments};
+pub(crate) use evaluate::{CheckArguments, DeviceArguments, GraphArguments, PlanArguments, RunArguments};
 pub(crate) use graph::GraphCommand;
 pub(crate) use inspect::InspectArguments;
+pub(crate) use lock::{LockArguments, VerifyArguments};
 pub(crate) use nodes::NodesCommand;
 
 /// Run graphs of flow-based diffusion transformers
@@ -64,8 +66,15 @@ pub(crate) enum Command {
     #[command(after_help = r#"Examples:
   lumina-graph run graphs/t2i.ron
   lumina-graph run graphs/t2i.ron --seed 3 --set prompt="a red apple" --set guided.scale=4
-  lumina-graph run graphs/t2i.ron --only latent --json"#)]
-    Run(RunArguments),
+  lumina-graph run graphs/t2i.ron --only latent --json
+  lumina-graph run graphs/t2i.ron --lock"#)]
+    Run {
+        #[command(flatten)]
+        run: RunArguments,
+
+        #[command(flatten)]
+        lock: LockArguments,
+    },
     /// Evaluate a graph again whenever it changes
     ///
     /// An edit to the graph file, to a picture it reads or to a weight file runs only what depends on it; weights stay
@@ -96,6 +105,15 @@ pub(crate) enum Command {
   lumina-graph inspect out/t2i_0.png --graph > again.ron
   lumina-graph inspect weights/lumina-next-tiny --json"#)]
     Inspect(InspectArguments),
+    /// Make files again, and say whether they come out the same
+    ///
+    /// A picture made here is made from the graph and the parameters inside it, a `.lock.ron` file from the graph beside
+    /// it. Nothing is written over: what is made goes to a temporary folder. Ends with 0 when all pixels are the same, 1
+    /// when some differ, 3 when a file has no graph in it or one that is invalid, 4 when a file is missing.
+    #[command(after_help = r#"Examples:
+  lumina-graph verify out/t2i_0.png
+  lumina-graph verify graphs/t2i.lock.ron --json"#)]
+    Verify(VerifyArguments),
     /// Lay out graph files, show one as a picture, or show what two differ in
     #[command(after_help = r#"Example:
   lumina-graph graph fmt graphs/t2i.ron"#)]
@@ -130,7 +148,7 @@ impl Command {
     /// The cache that a command works with.
     pub(crate) fn cache(&self) -> Option<&CacheArguments> {
         match self {
-            Command::Run(arguments) | Command::Watch(arguments) => Some(&arguments.graph.cache),
+            Command::Run { run: arguments, .. } | Command::Watch(arguments) => Some(&arguments.graph.cache),
             Command::Plan(arguments) => Some(&arguments.graph.cache),
             _ => None,
         }

@@ -1,9 +1,10 @@
 //! `lumina-graph inspect`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
-use lumina_engine::{Document, Source, parse, restore};
+use lumina_engine::{Document, Source, Type, parse, restore};
 use lumina_models::weights::{Checkpoint, Header};
 use lumina_models::{ModelError, PipelineFolder};
 use serde_json::{Value, json};
@@ -11,7 +12,8 @@ use serde_json::{Value, json};
 use super::Context;
 use crate::arguments::InspectArguments;
 use crate::exit::Exit;
-use crate::messages::{answer, error};
+use crate::messages::{answer, error, visible};
+use crate::scalar::Scalar;
 
 pub(super) fn inspect(context: &Context, arguments: &InspectArguments) -> Exit {
     match describe(context, arguments) {
@@ -38,7 +40,7 @@ fn describe(context: &Context, arguments: &InspectArguments) -> Result<()> {
         return Ok(());
     }
     let report = match extension.as_deref() {
-        Some("png") => picture(path)?,
+        Some("png") => picture(context, path)?,
         Some("safetensors") => weights(path)?,
         _ if path.is_dir() => folder(path)?,
         _ => bail!(
@@ -67,16 +69,38 @@ fn provenance(path: &Path) -> Result<(Document, lumina_engine::Provenance)> {
     Ok((parse(source).0, provenance))
 }
 
-fn picture(path: &Path) -> Result<Value> {
-    let (_, provenance) = provenance(path)?;
+fn picture(context: &Context, path: &Path) -> Result<Value> {
+    let (document, provenance) = provenance(path)?;
+    // Values are embedded as text; the graph beside them says of which type they are.
+    let params: BTreeMap<&str, Scalar> = provenance
+        .params
+        .iter()
+        .map(|(name, text)| (name.as_str(), Scalar::of_param(&document, name, text)))
+        .collect();
+    let overrides: BTreeMap<&str, Scalar> = provenance
+        .overrides
+        .iter()
+        .map(|(name, text)| (name.as_str(), Scalar::of(&input_type(context, &document, name), text)))
+        .collect();
     Ok(json!({
         "file": path.display().to_string(),
         "graph": provenance.graph_name,
         "made by": format!("lumina-graph {} on {}", provenance.engine, provenance.environment),
-        "parameters": provenance.params,
-        "overrides": provenance.overrides,
+        "parameters": params,
+        "overrides": overrides,
         "digests (BLAKE3)": provenance.digests,
     }))
+}
+
+/// The type of an input that is named as `node.input`; a text where the graph has no such input.
+fn input_type(context: &Context, document: &Document, name: &str) -> Type {
+    let find = || {
+        let (node, input) = name.split_once('.')?;
+        let node = document.nodes.iter().find(|declared| declared.name.value == node)?;
+        let kind = context.engine.registry().get(&node.kind.value)?;
+        kind.spec.inputs.iter().find(|spec| spec.name == input).map(|spec| spec.ty.clone())
+    };
+    find().unwrap_or(Type::Text)
 }
 
 fn weights(path: &Path) -> Result<Value> {
@@ -157,13 +181,7 @@ fn print(value: &Value, depth: usize) {
     }
 }
 
-/// A value on one line. Control characters are written out: a file from elsewhere must not speak to the terminal.
+/// A value on one line.
 fn plain(value: &Value) -> String {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    text.chars()
-        .flat_map(|character| match character.is_control() {
-            true => character.escape_default().collect::<Vec<_>>(),
-            false => vec![character],
-        })
-        .collect()
+    value.as_str().map_or_else(|| value.to_string(), visible)
 }

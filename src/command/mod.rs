@@ -7,13 +7,15 @@ mod doctor;
 mod graph;
 mod graph_fmt;
 mod inspect;
+mod locked;
 mod nodes;
 mod plan;
 mod report;
 mod run;
+mod verify;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lumina_engine::{
     Cancel, Checked, DiskCache, Document, Engine, Events, Graph, Overrides, Registry, Report, Resources,
@@ -21,12 +23,15 @@ use lumina_engine::{
 };
 use lumina_nodes::{Compute, Network};
 
-use crate::arguments::{Arguments, CacheArguments, ColorChoice, Command, GraphArguments, RunArguments};
+use crate::arguments::{
+    Arguments, CacheArguments, ColorChoice, Command, DeviceArguments, GraphArguments, RunArguments,
+};
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::folder_store::FolderStore;
 use crate::json::{self, JsonEvents};
 use crate::memory;
-use crate::messages::{answer, diagnostics, error, is_unprinted, say};
+use crate::messages::{answer, diagnostics, is_unprinted, say};
 use crate::params_file;
 use crate::progress::Progress;
 use crate::trace::Trace;
@@ -48,12 +53,13 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
     let context =
         Context { engine, color: arguments.color, quiet: arguments.quiet, verbose: arguments.verbose > 0 };
     let exit = match arguments.command {
-        Command::Run(arguments) => run::run(&context, &arguments),
+        Command::Run { run: arguments, lock } => run::run(&context, &arguments, &lock),
         Command::Watch(arguments) => watch::watch(&context, &arguments),
         Command::Check(arguments) => check::check(&context, &arguments),
         Command::Plan(arguments) => plan::plan(&context, &arguments),
         Command::Nodes { command } => nodes::nodes(&context, &command),
         Command::Inspect(arguments) => inspect::inspect(&context, &arguments),
+        Command::Verify(arguments) => verify::verify(&context, &arguments),
         Command::Graph { command } => graph::graph(&context, &command),
         Command::Cache { command } => cache::cache(&command),
         Command::Doctor(arguments) => doctor::doctor(&context, &arguments),
@@ -85,8 +91,8 @@ struct Loaded {
 }
 
 impl Context {
-    /// Reads and checks a graph; prints why it cannot even be read. `download` lets models be fetched.
-    fn load(&self, arguments: &GraphArguments, download: bool, no_metadata: bool) -> Result<Loaded, Exit> {
+    /// Reads and checks a graph. `download` lets models be fetched.
+    fn load(&self, arguments: &GraphArguments, download: bool, no_metadata: bool) -> Result<Loaded, Failure> {
         let world = world(arguments, download)?;
         let (document, checked) = self.check(arguments, &world, no_metadata)?;
         Ok(Loaded { world, document, checked })
@@ -97,19 +103,23 @@ impl Context {
         arguments: &GraphArguments,
         world: &LocalWorld,
         no_metadata: bool,
-    ) -> Result<(Document, Checked), Exit> {
-        let text = std::fs::read_to_string(&arguments.graph).map_err(|cause| {
-            let help = match cause.kind() {
-                std::io::ErrorKind::InvalidData => Some("a graph is a UTF-8 text"),
-                _ => None,
-            };
-            error(&format!("cannot read the graph `{}`: {cause}", arguments.graph.display()), help);
-            Exit::File
-        })?;
+    ) -> Result<(Document, Checked), Failure> {
+        let text = read_graph(&arguments.graph)?;
         let everywhere =
             no_metadata.then(|| ("metadata".to_owned(), "false".to_owned())).into_iter().collect();
         let overrides = Overrides { values: values(arguments, self.color)?, everywhere, sweeps: Vec::new() };
         Ok(self.engine.check(Source::new(arguments.graph.clone(), text), world, &overrides))
+    }
+
+    /// Prints what a check found, and takes the graph; without one, why there is none.
+    fn graph(&self, document: &Document, checked: &mut Checked, as_json: bool) -> Result<Graph, Failure> {
+        self.print_diagnostics(checked, as_json);
+        let summary = summary(document, checked);
+        if !checked.diagnostics.is_empty() && !as_json && !self.quiet {
+            say(&summary);
+        }
+        let exit = Exit::of_diagnostics(&checked.diagnostics);
+        checked.graph.take().ok_or_else(|| Failure::told(exit, summary))
     }
 
     fn print_diagnostics(&self, checked: &Checked, as_json: bool) {
@@ -161,37 +171,63 @@ impl Context {
     }
 
     /// What `--only` names.
-    fn targets(&self, graph: &Graph, only: &[String]) -> Result<Option<Vec<String>>, Exit> {
-        if only.is_empty() {
-            return Ok(None);
-        }
+    fn targets(&self, graph: &Graph, only: &[String]) -> Result<Option<Vec<String>>, Failure> {
         for name in only {
             if !graph.names().any(|known| known == name) && graph.find(name).is_empty() {
-                let help = lumina_engine::suggest(name, graph.names());
                 let message = format!("`--only {name}`: the graph has no output or node of this name");
-                error(&message, help.as_deref());
-                return Err(Exit::Usage);
+                return Err(
+                    Failure::new(Exit::Usage, message).help(lumina_engine::suggest(name, graph.names()))
+                );
             }
         }
-        Ok(Some(only.to_vec()))
+        Ok(Some(only.to_vec()).filter(|only| !only.is_empty()))
     }
 }
 
 /// This machine, with the device that was asked for.
-fn world(arguments: &GraphArguments, download: bool) -> Result<LocalWorld, Exit> {
-    let compute = Compute::open(&arguments.device.device, &arguments.device.dtype).map_err(|cause| {
-        error(&cause.to_string(), None);
-        Exit::Usage
-    })?;
+fn world(arguments: &GraphArguments, download: bool) -> Result<LocalWorld, Failure> {
+    let DeviceArguments { device, dtype, offline } = &arguments.device;
+    let compute =
+        Compute::open(device, dtype).map_err(|cause| Failure::new(Exit::Usage, cause.to_string()))?;
+    Ok(world_of(&arguments.graph, compute, Network { offline: *offline, download }))
+}
+
+/// This machine with a device, and the paths of a graph found beside this file.
+fn world_of(graph: &Path, compute: Compute, network: Network) -> LocalWorld {
     let environment = compute.to_string();
     let mut resources = Resources::default();
     resources.insert(compute);
-    resources.insert(Network { offline: arguments.device.offline, download });
-    Ok(LocalWorld::new(&arguments.graph, environment, resources))
+    resources.insert(network);
+    LocalWorld::new(graph, environment, resources)
+}
+
+/// The text of a graph file.
+fn read_graph(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|cause| {
+        let help = (cause.kind() == std::io::ErrorKind::InvalidData).then_some("a graph is a UTF-8 text");
+        Failure::new(Exit::File, format!("cannot read the graph `{}`: {cause}", path.display())).help(help)
+    })
+}
+
+/// How a check went, in one sentence.
+fn summary(document: &Document, checked: &Checked) -> String {
+    let path = document.source.path().display();
+    let errors = checked.diagnostics.iter().filter(|diagnostic| diagnostic.is_error()).count();
+    let warnings = checked.diagnostics.len() - errors;
+    let nodes = count(document.nodes.len(), "node");
+    match (errors, warnings) {
+        (0, 0) => format!("`{path}` is valid: {nodes}"),
+        (0, _) => format!("`{path}` is valid: {nodes}, {}", count(warnings, "warning")),
+        _ => format!("`{path}` is invalid: {}", count(errors, "error")),
+    }
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Values from `--params`, `--seed` and `--set`; later ones win.
-fn values(arguments: &GraphArguments, color: ColorChoice) -> Result<Vec<(String, String)>, Exit> {
+fn values(arguments: &GraphArguments, color: ColorChoice) -> Result<Vec<(String, String)>, Failure> {
     let mut values = match &arguments.params {
         None => Vec::new(),
         Some(path) => params_file::read(path, color)?,

@@ -6,21 +6,19 @@ use serde_json::json;
 use super::{Context, Loaded};
 use crate::arguments::PlanArguments;
 use crate::exit::Exit;
-use crate::json;
+use crate::failure::Failure;
 use crate::messages::{answer, bytes};
 
 pub(super) fn plan(context: &Context, arguments: &PlanArguments) -> Exit {
     match show(context, arguments) {
         Ok(()) => Exit::Ok,
-        Err(exit) if arguments.json => json::failed(exit),
-        Err(exit) => exit,
+        Err(failure) => failure.end(arguments.json),
     }
 }
 
-fn show(context: &Context, arguments: &PlanArguments) -> Result<(), Exit> {
-    let Loaded { world, mut checked, .. } = context.load(&arguments.graph, false, false)?;
-    context.print_diagnostics(&checked, arguments.json);
-    let graph = checked.graph.take().ok_or_else(|| Exit::of_diagnostics(&checked.diagnostics))?;
+fn show(context: &Context, arguments: &PlanArguments) -> Result<(), Failure> {
+    let Loaded { world, document, mut checked } = context.load(&arguments.graph, false, false)?;
+    let graph = context.graph(&document, &mut checked, arguments.json)?;
     let targets = context.targets(&graph, &arguments.only)?;
     let plan = context.engine.plan(&graph, &world, targets);
     let rows = plan.steps.iter().map(|step| {

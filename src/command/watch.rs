@@ -6,7 +6,7 @@ use std::thread::{Scope, ScopedJoinHandle, scope};
 use lumina_engine::{Cancel, Graph, Key};
 use serde_json::json;
 
-use super::{Context, report, world};
+use super::{Context, report, summary, world};
 use crate::arguments::RunArguments;
 use crate::exit::Exit;
 use crate::interrupt::stop_on_ctrl_c;
@@ -17,7 +17,7 @@ use crate::world::LocalWorld;
 pub(super) fn watch(context: &Context, arguments: &RunArguments) -> Exit {
     let world = match world(&arguments.graph, true) {
         Ok(world) => world,
-        Err(exit) => return exit,
+        Err(failure) => return failure.end(arguments.json),
     };
     let mut watcher = match Watcher::new() {
         Ok(watcher) => watcher,
@@ -94,18 +94,28 @@ impl Run<'_> {
 impl<'a> Session<'a> {
     /// The graph as it is now; what is wrong with it is printed, and the last good one stays.
     fn read(&self, has_graph: bool) -> Option<Graph> {
-        let (_, checked) =
-            self.context.check(&self.arguments.graph, self.world, self.arguments.no_metadata).ok()?;
+        let checked = self.context.check(&self.arguments.graph, self.world, self.arguments.no_metadata);
+        let (document, checked) = match checked {
+            Ok(checked) => checked,
+            Err(failure) => {
+                self.invalid(failure.tell(), failure.message(), has_graph);
+                return None;
+            }
+        };
         self.context.print_diagnostics(&checked, self.arguments.json);
         if checked.graph.is_none() {
             let exit = Exit::of_diagnostics(&checked.diagnostics);
-            if self.arguments.json {
-                answer(&json!({"event": "invalid", "exit_code": exit as u8}).to_string());
-            } else if has_graph {
-                say("the last valid graph stays");
-            }
+            self.invalid(exit, &summary(&document, &checked), has_graph);
         }
         checked.graph
+    }
+
+    fn invalid(&self, exit: Exit, message: &str, has_graph: bool) {
+        if self.arguments.json {
+            answer(&json!({"event": "invalid", "exit_code": exit as u8, "message": message}).to_string());
+        } else if has_graph {
+            say("the last valid graph stays");
+        }
     }
 
     /// Runs a graph beside the watching, in place of a run that it makes stale.
@@ -115,7 +125,10 @@ impl<'a> Session<'a> {
     {
         let targets = match self.context.targets(&graph, &self.arguments.only) {
             Ok(targets) => targets.unwrap_or_else(|| graph.targets()),
-            Err(_) => return,
+            Err(failure) => {
+                self.invalid(failure.tell(), failure.message(), false);
+                return;
+            }
         };
         let keys = self.context.engine.keys(&graph, self.world, &targets);
         match run.take() {
