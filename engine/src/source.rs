@@ -80,15 +80,7 @@ impl Source {
 
     /// Byte offset of a 1-based line and column counted in characters, as `ron` reports them.
     pub fn offset(&self, line: usize, column: usize) -> usize {
-        let mut start = 0;
-        for (index, text) in self.text.split_inclusive('\n').enumerate() {
-            if index + 1 == line {
-                let inside: usize = text.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
-                return start + inside;
-            }
-            start += text.len();
-        }
-        self.text.len()
+        offset(&self.text, line, column)
     }
 
     /// 1-based line and column, counted in characters, of a byte offset.
@@ -98,6 +90,19 @@ impl Source {
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
         (line, column)
     }
+}
+
+/// Byte offset in a text of a 1-based line and column counted in characters.
+pub(crate) fn offset(text: &str, line: usize, column: usize) -> usize {
+    let mut start = 0;
+    for (index, text) in text.split_inclusive('\n').enumerate() {
+        if index + 1 == line {
+            let inside: usize = text.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
+            return start + inside;
+        }
+        start += text.len();
+    }
+    text.len()
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ mod diff;
 mod dot;
 mod fragment;
 mod parse;
+mod reference;
 mod restore;
+mod scanner;
 
 pub use builder::{GraphBuilder, NodeBuilder, link, param};
 pub use diff::{Difference, diff};
