@@ -97,6 +97,7 @@ fn evaluation(criterion: &mut Criterion) {
                 drop(engine.plan(&checked, &world, None))
             });
             bench("run_cold", &|| engine.cache().memory.clear(), &run);
+            run();
             bench("plan_cached", &|| {}, &|| drop(engine.plan(&checked, &world, None)));
             bench("run_cached", &|| {}, &run);
         }

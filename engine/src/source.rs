@@ -45,6 +45,8 @@ impl<T> Spanned<T> {
 pub struct Source {
     path: PathBuf,
     text: String,
+    /// Where lines begin, so that thousands of places can be told.
+    lines: Vec<usize>,
 }
 
 impl Source {
@@ -55,7 +57,9 @@ impl Source {
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
         }
-        Self { path: path.into(), text }
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(ends).collect();
+        Self { path: path.into(), text, lines }
     }
 
     /// The path it is reported under.
@@ -86,8 +90,9 @@ impl Source {
     /// 1-based line and column, counted in characters, of a byte offset.
     pub fn position(&self, offset: usize) -> (usize, usize) {
         let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        let line = self.lines.partition_point(|start| *start <= before.len());
+        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let column = before.get(start..).unwrap_or("").chars().count() + 1;
         (line, column)
     }
 }
@@ -116,5 +121,11 @@ mod tests {
         assert_eq!(source.position(arrow), (2, 3));
         assert_eq!(source.offset(2, 3), arrow);
         assert_eq!(source.position(999), (3, 1));
+    }
+    #[test]
+    fn every_offset_has_its_place() {
+        let source = Source::new("a.ron", "\n\néx\r\n\n");
+        let places = [0, 1, 2, 4, 5, 6, 7, 8].map(|offset| source.position(offset));
+        assert_eq!(places, [(1, 1), (2, 1), (3, 1), (3, 2), (3, 3), (3, 4), (4, 1), (5, 1)]);
     }
 }
