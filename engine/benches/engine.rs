@@ -16,6 +16,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use lumina_engine::{Engine, Graph, Overrides, RunOptions, Source, render};
 use support::{FakeWorld, check, registry};
 
+/// The text of a graph of so many nodes, or of the node at a position.
+type TextOf = fn(usize) -> String;
+
 /// A chain whose nodes also take what stands half-way back.
 fn chain(nodes: usize) -> String {
     file(nodes, |index| {
@@ -49,7 +52,7 @@ fn file(nodes: usize, node: impl Fn(usize) -> String) -> String {
 }
 
 /// Files in which every node has a mistake.
-const MISTAKES: [(&str, fn(usize) -> String); 6] = [
+const MISTAKES: [(&str, TextOf); 6] = [
     ("unknown_node", |index| format!(r#"Node(kind: "number.add", with: {{"a": Link("m{index}")}})"#)),
     ("unknown_kind", |_| r#"Node(kind: "number.ad", with: {"a": 1})"#.to_owned()),
     ("unknown_parameter", |index| format!(r#"Node(kind: "number.add", with: {{"a": Param("p{index}")}})"#)),
@@ -65,7 +68,7 @@ fn graph(engine: &Engine, world: &FakeWorld, text: &str) -> Graph {
 fn evaluation(criterion: &mut Criterion) {
     let world = FakeWorld::default();
     let mut costs = Vec::new();
-    let shapes: [(&str, fn(usize) -> String, &[usize]); 2] =
+    let shapes: [(&str, TextOf, &[usize]); 2] =
         [("chain", chain, &[1_000, 3_000, 10_000, 100_000]), ("fan", fan, &[1_000, 10_000])];
     for (shape, text_of, sizes) in shapes {
         let mut group = criterion.benchmark_group(shape);
