@@ -52,6 +52,8 @@ impl<T> Spanned<T> {
 pub struct Source {
     path: PathBuf,
     text: String,
+    /// Where lines begin, so that thousands of places can be told.
+    lines: Vec<usize>,
 }
 
 impl Source {
@@ -62,7 +64,9 @@ impl Source {
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
         }
-        Self { path: path.into(), text }
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(ends).collect();
+        Self { path: path.into(), text, lines }
     }
 
     /// The path it is reported under.
@@ -87,24 +91,30 @@ impl Source {
 
     /// Byte offset of a 1-based line and column counted in characters, as `ron` reports them.
     pub fn offset(&self, line: usize, column: usize) -> usize {
-        let mut start = 0;
-        for (index, text) in self.text.split_inclusive('\n').enumerate() {
-            if index + 1 == line {
-                let inside: usize = text.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
-                return start + inside;
-            }
-            start += text.len();
-        }
-        self.text.len()
+        offset(&self.text, line, column)
     }
 
     /// 1-based line and column, counted in characters, of a byte offset.
     pub fn position(&self, offset: usize) -> (usize, usize) {
         let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        let line = self.lines.partition_point(|start| *start <= before.len());
+        let start = self.lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let column = before.get(start..).unwrap_or("").chars().count() + 1;
         (line, column)
     }
+}
+
+/// Byte offset in a text of a 1-based line and column counted in characters.
+pub(crate) fn offset(text: &str, line: usize, column: usize) -> usize {
+    let mut start = 0;
+    for (index, text) in text.split_inclusive('\n').enumerate() {
+        if index + 1 == line {
+            let inside: usize = text.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
+            return start + inside;
+        }
+        start += text.len();
+    }
+    text.len()
 }
 
 #[cfg(test)]
@@ -118,5 +128,11 @@ mod tests {
         assert_eq!(source.position(arrow), (2, 3));
         assert_eq!(source.offset(2, 3), arrow);
         assert_eq!(source.position(999), (3, 1));
+    }
+    #[test]
+    fn every_offset_has_its_place() {
+        let source = Source::new("a.ron", "\n\néx\r\n\n");
+        let places = [0, 1, 2, 4, 5, 6, 7, 8].map(|offset| source.position(offset));
+        assert_eq!(places, [(1, 1), (2, 1), (3, 1), (3, 2), (3, 3), (3, 4), (4, 1), (5, 1)]);
     }
 }

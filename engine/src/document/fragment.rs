@@ -1,16 +1,16 @@
 //! A piece of RON text that knows where it stands.
 //!
-//! `ron` reports places only for syntax errors. A borrowed [`RawValue`] is a slice of the source, so the
-//! distance between the two pointers is the byte offset of everything that is read through it.
+//! `ron` judges the syntax of the whole file once. After that its parts are found by the [`scanner`], and what is no
+//! form of ours is left to the [`reference`], so that every error is one of `ron`.
 
-use std::fmt;
+use std::ops::Range;
 
-use ron::value::RawValue;
 use serde::Deserialize;
-use serde::de::{self, Deserializer as _, MapAccess, Visitor};
+use serde::de::IgnoredAny;
 
+use super::{reference, scanner};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::source::{Source, Span, Spanned};
+use crate::source::{Source, Span, Spanned, offset};
 
 /// What a fragment looks like, judged by how it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,20 +51,17 @@ pub(crate) struct Fragment<'s> {
 impl<'s> Fragment<'s> {
     /// The whole file as one value; the only place where syntax errors appear.
     pub(crate) fn root(source: &'s Source) -> Result<Self, Box<Diagnostic>> {
-        match ron::from_str::<&RawValue>(source.text()) {
-            Ok(raw) => Ok(Self::new(source, raw)),
-            Err(error) => Err(Box::new(syntax(source, 0, &error))),
-        }
+        let text = source.text();
+        let whole = Self { source, text, span: Span::new(0, text.len()) };
+        let value = ron::from_str::<IgnoredAny>(text).ok().and_then(|_| scanner::value(text));
+        let value = value.map_or_else(|| reference::value(text), Ok);
+        value.map(|value| whole.part(value)).map_err(|error| whole.syntax(&error))
     }
 
-    fn new(source: &'s Source, raw: &'s RawValue) -> Self {
-        // Only where there may be a comment does the value have to be parsed to find its borders.
-        let text = match raw.get_ron().contains('/') {
-            true => raw.trim().get_ron(),
-            false => raw.get_ron().trim(),
-        };
-        let start = offset(source, text);
-        Self { source, text, span: Span::new(start, start + text.len()) }
+    /// A part of this fragment, by its place in it.
+    fn part(&self, place: Range<usize>) -> Self {
+        let span = Span::new(self.span.start + place.start, self.span.start + place.end);
+        Self { source: self.source, text: &self.text[place], span }
     }
 
     pub(crate) fn form(&self) -> Form<'s> {
@@ -92,15 +89,13 @@ impl<'s> Fragment<'s> {
             Form::Call(found) if found.is_empty() || found == name => {}
             form => return Err(self.wrong_form(&format!("`{name}(...)`"), form)),
         }
-        let pairs = self.with(|deserializer| deserializer.deserialize_struct(name, &[], FieldVisitor))?;
-        Ok(pairs
-            .into_iter()
-            .map(|(key, value)| {
-                let start = offset(self.source, key);
-                let span = Span::new(start, start + key.len());
-                (Spanned::new(key, span), Fragment::new(self.source, value))
-            })
-            .collect())
+        let fields = scanner::fields(self.text, name).map_or_else(|| reference::fields(self.text, name), Ok);
+        let fields = fields.map_err(|error| self.syntax(&error))?;
+        let field = |(name, value)| {
+            let name = self.part(name);
+            (Spanned::new(name.text, name.span), self.part(value))
+        };
+        Ok(fields.into_iter().map(field).collect())
     }
 
     /// The entries of `{ "key": value, ... }` in the order of the file, duplicates and all.
@@ -108,14 +103,13 @@ impl<'s> Fragment<'s> {
         if self.form() != Form::Map {
             return Err(self.wrong_form("a map `{ \"name\": ... }`", self.form()));
         }
-        let pairs = self.with(|deserializer| deserializer.deserialize_map(EntryVisitor))?;
-        pairs
-            .into_iter()
-            .map(|(key, value)| {
-                let key = Fragment::new(self.source, key);
-                Ok((Spanned::new(key.text()?, key.span), Fragment::new(self.source, value)))
-            })
-            .collect()
+        let entries = scanner::entries(self.text).map_or_else(|| reference::entries(self.text), Ok);
+        let entries = entries.map_err(|error| self.syntax(&error))?;
+        let entry = |(key, value)| {
+            let key = self.part(key);
+            Ok((Spanned::new(key.text()?, key.span), self.part(value)))
+        };
+        entries.into_iter().map(entry).collect()
     }
 
     /// The items of `[ ... ]`.
@@ -123,28 +117,33 @@ impl<'s> Fragment<'s> {
         if self.form() != Form::List {
             return Err(self.wrong_form("a list `[ ... ]`", self.form()));
         }
-        let items: Vec<&RawValue> = self.with(|deserializer| Vec::deserialize(deserializer))?;
-        Ok(items.into_iter().map(|raw| Fragment::new(self.source, raw)).collect())
+        let items = scanner::items(self.text).map_or_else(|| reference::items(self.text), Ok);
+        let items = items.map_err(|error| self.syntax(&error))?;
+        Ok(items.into_iter().map(|item| self.part(item)).collect())
     }
 
     /// The one text in `Name("text")`.
     pub(crate) fn argument(&self, name: &'static str) -> Result<Spanned<String>, Box<Diagnostic>> {
-        let raw: &RawValue =
-            self.with(|deserializer| deserializer.deserialize_newtype_struct(name, ArgumentVisitor))?;
-        let argument = Fragment::new(self.source, raw);
+        let argument =
+            scanner::argument(self.text, name).map_or_else(|| reference::argument(self.text, name), Ok);
+        let argument = self.part(argument.map_err(|error| self.syntax(&error))?);
         Ok(Spanned::new(argument.text()?, argument.span))
     }
 
     pub(crate) fn text(&self) -> Result<String, Box<Diagnostic>> {
+        let plain = self.text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        if let Some(plain) = plain.filter(|plain| !plain.contains('\\')) {
+            return Ok(plain.to_owned());
+        }
         match self.form() {
-            Form::Text => self.with(|deserializer| String::deserialize(deserializer)),
+            Form::Text => self.read(),
             form => Err(self.wrong_form("a text in quotes", form)),
         }
     }
 
     pub(crate) fn bool(&self) -> Result<bool, Box<Diagnostic>> {
         match self.form() {
-            Form::Bool => self.with(|deserializer| bool::deserialize(deserializer)),
+            Form::Bool => self.read(),
             form => Err(self.wrong_form("`true` or `false`", form)),
         }
     }
@@ -159,7 +158,7 @@ impl<'s> Fragment<'s> {
 
     pub(crate) fn int(&self) -> Result<i64, Box<Diagnostic>> {
         match self.form() {
-            Form::Number if self.is_integer() => self.with(|deserializer| i64::deserialize(deserializer)),
+            Form::Number if self.is_integer() => self.read(),
             Form::Number => Err(Box::new(
                 Diagnostic::new(Code::WrongForm, self.span, "expected a whole number")
                     .label("has a fraction"),
@@ -170,7 +169,7 @@ impl<'s> Fragment<'s> {
 
     pub(crate) fn float(&self) -> Result<f64, Box<Diagnostic>> {
         match self.form() {
-            Form::Number => self.with(|deserializer| f64::deserialize(deserializer)),
+            Form::Number => self.read(),
             form => Err(self.wrong_form("a number", form)),
         }
     }
@@ -181,120 +180,31 @@ impl<'s> Fragment<'s> {
         Box::new(Diagnostic::new(Code::WrongForm, self.span, message).label(format!("expected {expected}")))
     }
 
-    /// Runs a deserializer over the fragment; its error positions are moved to where the fragment stands.
-    fn with<T>(
-        &self,
-        read: impl FnOnce(&mut ron::Deserializer<'s>) -> Result<T, ron::Error>,
-    ) -> Result<T, Box<Diagnostic>> {
-        let text = self.text;
-        let start = self.span.start;
-        let mut deserializer =
-            ron::Deserializer::from_str(text).map_err(|e| syntax(self.source, start, &e))?;
-        let value = read(&mut deserializer).map_err(|error| deserializer.span_error(error));
-        Ok(value
-            .and_then(|value| deserializer.end().map_err(|e| deserializer.span_error(e)).map(|()| value))
-            .map_err(|error| syntax(self.source, start, &error))?)
+    /// Has `ron` read the fragment.
+    fn read<T: Deserialize<'s>>(&self) -> Result<T, Box<Diagnostic>> {
+        reference::read(self.text, |deserializer| T::deserialize(deserializer))
+            .map_err(|error| self.syntax(&error))
+    }
+
+    /// An error of `ron` about the fragment, moved to where the fragment stands.
+    fn syntax(&self, error: &ron::error::SpannedError) -> Box<Diagnostic> {
+        let place = |at: ron::error::Position| self.span.start + offset(self.text, at.line, at.col);
+        let (start, end) = (place(error.span.start), place(error.span.end));
+        let mut message = match error.code {
+            ron::Error::ExceededRecursionLimit => "lists and maps are nested too deeply".to_owned(),
+            ref other => other.to_string(),
+        };
+        if let Some(first) = message.get(..1) {
+            let lower = first.to_lowercase();
+            message.replace_range(..1, &lower);
+        }
+        let span = Span::new(start, end.max(start + 1));
+        Box::new(Diagnostic::new(Code::Syntax, span, message).label("here"))
     }
 }
 
 /// Pairs in the order of the file.
 pub(crate) type Pairs<'s, K> = Vec<(K, Fragment<'s>)>;
-
-/// A `ron` error as a diagnostic; `base` is where the text that was parsed begins in the source.
-fn syntax(source: &Source, base: usize, error: &ron::error::SpannedError) -> Diagnostic {
-    let tail = Source::new("", source.text().get(base..).unwrap_or(""));
-    let start = base + tail.offset(error.span.start.line, error.span.start.col);
-    let end = base + tail.offset(error.span.end.line, error.span.end.col);
-    let mut message = match error.code {
-        ron::Error::ExceededRecursionLimit => "lists and maps are nested too deeply".to_owned(),
-        ref other => other.to_string(),
-    };
-    if let Some(first) = message.get(..1) {
-        let lower = first.to_lowercase();
-        message.replace_range(..1, &lower);
-    }
-    Diagnostic::new(Code::Syntax, Span::new(start, end.max(start + 1)), message).label("here")
-}
-
-/// Where `part`, a slice of the source's text, begins.
-fn offset(source: &Source, part: &str) -> usize {
-    let offset = (part.as_ptr() as usize).wrapping_sub(source.text().as_ptr() as usize);
-    debug_assert!(offset <= source.text().len(), "`ron` copied a value that it should borrow");
-    offset.min(source.text().len())
-}
-
-struct FieldVisitor;
-
-impl<'de> Visitor<'de> for FieldVisitor {
-    type Value = Vec<(&'de str, &'de RawValue)>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("fields")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(Identifier(key)) = map.next_key()? {
-            pairs.push((key, map.next_value()?));
-        }
-        Ok(pairs)
-    }
-}
-
-struct Identifier<'de>(&'de str);
-
-impl<'de> Deserialize<'de> for Identifier<'de> {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct IdentifierVisitor;
-        impl<'de> Visitor<'de> for IdentifierVisitor {
-            type Value = Identifier<'de>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a field name")
-            }
-
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Identifier(text))
-            }
-        }
-        deserializer.deserialize_identifier(IdentifierVisitor)
-    }
-}
-
-struct EntryVisitor;
-
-impl<'de> Visitor<'de> for EntryVisitor {
-    type Value = Vec<(&'de RawValue, &'de RawValue)>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
-        }
-        Ok(pairs)
-    }
-}
-
-struct ArgumentVisitor;
-
-impl<'de> Visitor<'de> for ArgumentVisitor {
-    type Value = &'de RawValue;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("one text in brackets")
-    }
-
-    fn visit_newtype_struct<D: de::Deserializer<'de>>(
-        self,
-        deserializer: D,
-    ) -> Result<Self::Value, D::Error> {
-        <&RawValue>::deserialize(deserializer)
-    }
-}
 
 #[cfg(test)]
 mod tests {

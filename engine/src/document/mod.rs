@@ -6,8 +6,10 @@ mod dot;
 mod format;
 mod fragment;
 mod parse;
+mod reference;
 mod restore;
 mod ruler;
+mod scanner;
 mod token;
 
 pub use builder::{GraphBuilder, NodeBuilder, link, param};
