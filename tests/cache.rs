@@ -5,24 +5,12 @@
 mod support;
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
-use support::{copy_golden, program, root, run, stderr, stdout};
-
-/// A folder with the graph of the README and a copy of the small random pipeline.
-fn workplace() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let text = fs::read_to_string(root().join("graphs/t2i.ron"))
-        .unwrap()
-        .replace("weights/lumina-next-tiny", "model")
-        .replace("default: 20", "default: 2");
-    fs::write(folder.path().join("t2i.ron"), text).unwrap();
-    copy_golden(&folder.path().join("model"));
-    folder
-}
+use support::{files, program, run, stderr, stdout, workplace};
 
 /// The nodes that ran in a process of their own.
 fn ran(folder: &Path, more: &[&str]) -> Vec<String> {
@@ -37,18 +25,7 @@ fn picture(folder: &Path) -> Vec<u8> {
     fs::read(folder.join("out/t2i_0.png")).unwrap()
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() { folders.push(path) } else { found.push(path) }
-        }
-    }
-    found.sort();
-    found
-}
-
+/// Acceptance case I1.
 #[test]
 fn after_a_restart_nothing_runs_and_an_edit_runs_only_its_cone() {
     let folder = workplace();
@@ -70,6 +47,7 @@ fn after_a_restart_nothing_runs_and_an_edit_runs_only_its_cone() {
     );
 }
 
+/// Acceptance cases I2 and I3.
 #[test]
 fn other_bytes_in_a_weight_file_are_a_miss_and_a_touch_is_a_hit() {
     let folder = workplace();

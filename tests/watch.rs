@@ -129,15 +129,24 @@ fn the_way_back_to_an_earlier_prompt_writes_its_picture_again() {
     assert_eq!(image::load_from_memory(&again).unwrap(), image::load_from_memory(&first).unwrap());
 }
 
+/// Acceptance case I5.
 #[test]
 fn an_invalid_edit_keeps_the_last_valid_graph() {
     let mut watch = Watch::start(1);
     watch.ran();
+    let valid = fs::read_to_string(watch.graph()).unwrap();
     watch.edit("Link(\"noise\")", "Link(\"nois\")");
     assert_eq!(watch.until("diagnostic")["code"], "LG0205");
     assert_eq!(watch.until("invalid")["exit_code"], 3);
-    fs::write(watch.graph(), "Graph(").unwrap();
-    assert_eq!(watch.until("diagnostic")["code"], "LG0101");
+    fs::write(watch.graph(), valid.replace("format: 1,", "format 1,")).unwrap();
+    let diagnostic = watch.until("diagnostic");
+    assert_eq!(diagnostic["code"], "LG0101");
+    let line = valid.lines().position(|line| line.contains("format: 1,")).unwrap() + 1;
+    assert_eq!(diagnostic["line"], line);
+    assert!(diagnostic["column"].is_u64());
+    // What the last valid graph has computed is still there.
+    fs::write(watch.graph(), valid).unwrap();
+    assert_eq!(watch.ran(), [""; 0]);
     assert_eq!(watch.loads, 1);
 }
 

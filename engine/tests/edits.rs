@@ -4,47 +4,12 @@
 
 mod support;
 
-use std::collections::{BTreeMap, HashMap};
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
 
-use lumina_engine::{DiskCache, Engine, Overrides, Report, RunOptions, Store, Stored, Value};
+use lumina_engine::{DiskCache, Engine, Overrides, Report, RunOptions, Value};
 use proptest::prelude::*;
+use support::store::MemoryStore;
 use support::{FakeWorld, check, registry};
-
-/// A store in memory that outlives the engines that use it.
-#[derive(Clone, Default)]
-struct MemoryStore(Arc<Mutex<HashMap<String, Vec<u8>>>>);
-
-impl Store for MemoryStore {
-    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        Ok(self.0.lock().unwrap().get(name).cloned())
-    }
-
-    fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        self.0.lock().unwrap().insert(name.to_owned(), content.to_owned());
-        Ok(())
-    }
-
-    fn contains(&self, name: &str) -> bool {
-        self.0.lock().unwrap().contains_key(name)
-    }
-
-    fn touch(&self, _: &str) {}
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        self.0.lock().unwrap().remove(name);
-        Ok(())
-    }
-
-    fn list(&self) -> io::Result<Vec<Stored>> {
-        let stored = self.0.lock().unwrap();
-        Ok(stored
-            .iter()
-            .map(|(name, bytes)| Stored { name: name.clone(), bytes: bytes.len() as u64, last_used: 0 })
-            .collect())
-    }
-}
 
 /// A node: its two inputs are numbers, or earlier nodes.
 #[derive(Clone, Debug)]
@@ -159,5 +124,5 @@ fn failures_never_reach_the_store() {
     let text = "Graph(format: 1, nodes: {\"a\": Node(kind: \"test.fail\", with: {\"how\": \"error\"})})";
     let engine = Engine::new(registry()).with_disk_cache(DiskCache::new(store.clone(), u64::MAX));
     assert_eq!(run(&engine, &world, text).failures().len(), 1);
-    assert!(store.0.lock().unwrap().is_empty());
+    assert!(store.names().is_empty());
 }

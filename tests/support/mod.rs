@@ -79,3 +79,28 @@ pub(crate) fn copy_golden(to: &Path) -> PathBuf {
     }
     to.to_owned()
 }
+
+/// A folder with the graph of the README, at two steps, and a copy of [`golden_pipeline`].
+pub(crate) fn workplace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(root().join("graphs/t2i.ron"))
+        .unwrap()
+        .replace("weights/lumina-next-tiny", "model")
+        .replace("default: 20", "default: 2");
+    std::fs::write(folder.path().join("t2i.ron"), text).unwrap();
+    copy_golden(&folder.path().join("model"));
+    folder
+}
+
+/// All files below a folder, by path.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}

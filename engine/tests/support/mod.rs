@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(dead_code, reason = "every test file uses its own part")]
 
+pub(crate) mod store;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
