@@ -150,7 +150,7 @@ fn mistakes(criterion: &mut Criterion) {
                     let source = Source::new("a.ron", &*text);
                     let (document, checked) = engine.check(source, &world, &Overrides::default());
                     assert!(checked.diagnostics.len() >= nodes);
-                    render(&document.source, &checked.diagnostics, false)
+                    render(&checked.sources, &checked.diagnostics, false)
                 });
             });
         }
