@@ -166,7 +166,10 @@ fn the_final_object_says_why_nothing_was_done() {
         assert!(code == 4 && message.starts_with("cannot read the graph `nothing.ron`: "), "{message}");
         assert_eq!(done(&[command, "wrong.ron"]).1, "`wrong.ron` is invalid: 2 errors");
         let (code, message, help) = done(&[command, "g.ron", "--only", "aa"]);
-        assert_eq!((code, message.as_str()), (2, "`--only aa`: no node of the graph has this name"));
+        assert_eq!(
+            (code, message.as_str()),
+            (2, "`--only aa`: the graph has no output or node of this name")
+        );
         assert!(help.contains("`a`"), "{help}");
         assert_eq!(done(&[command, "g.ron", "--device", "tpu"]).0, 2);
         let (code, message, _) = done(&[command, "g.ron", "--params", "p.ron"]);

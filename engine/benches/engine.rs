@@ -148,7 +148,7 @@ fn mistakes(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new(name, nodes), |bencher| {
                 bencher.iter(|| {
                     let source = Source::new("a.ron", &*text);
-                    let (document, checked) = engine.check(source, &world, &Overrides::default());
+                    let (_, checked) = engine.check(source, &world, &Overrides::default());
                     assert!(checked.diagnostics.len() >= nodes);
                     render(&checked.sources, &checked.diagnostics, false)
                 });

@@ -207,7 +207,6 @@ impl<'a> Round<'a> {
             self.runner.options.events.event(&Event::NodeBlocked { node: node.name.clone(), by: by.clone() });
             Some(Outcome::Blocked { by })
         } else if self.runner.options.fail_fast && state.any_failed {
-            state.failed[index] = Some(node.name.clone());
             self.runner.options.events.event(&Event::NodeSkipped { node: node.name.clone() });
             Some(Outcome::Skipped)
         } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lumina_engine::{
     Cancel, Code, DiskCache, Engine, Events, Graph, Key, Overrides, Registry, Report, RunOptions, Silent,
-    Source, Value, render,
+    Value, render,
 };
 
 use crate::probes::{self, Probes};
@@ -66,8 +66,7 @@ impl Bench {
     pub(crate) fn checked(&self, nodes: &str) -> Graph {
         let text = support::graph(nodes);
         let checked = support::check(&self.engine(), &self.world, &text, &Overrides::default());
-        let source = Source::new("test.ron", text);
-        checked.graph.unwrap_or_else(|| panic!("{}", render(&source, &checked.diagnostics, false)))
+        checked.graph.unwrap_or_else(|| panic!("{}", render(&checked.sources, &checked.diagnostics, false)))
     }
 
     /// Checks nodes that have to be wrong; gives the codes and the rendered messages.
@@ -78,15 +77,14 @@ impl Bench {
         assert!(checked.graph.is_none(), "this is accepted:\n{text}");
         let errors: Vec<_> = checked.diagnostics.into_iter().filter(|found| found.is_error()).collect();
         let codes = errors.iter().map(|diagnostic| diagnostic.code).collect();
-        (codes, render(&Source::new("test.ron", text), &errors, false))
+        (codes, render(&checked.sources, &errors, false))
     }
 
     /// The key of a node.
     #[track_caller]
     pub(crate) fn key(&self, nodes: &str, name: &str) -> Option<Key> {
         let graph = self.checked(nodes);
-        let position = graph.position(name).unwrap();
-        self.engine().keys(&graph, &self.world, &[position])[0]
+        self.engine().keys(&graph, &self.world, &[name.to_owned()])[0]
     }
 
     /// Checks and runs nodes and holds the report against what is expected; [`run!`](crate::run) writes the call.
@@ -98,17 +96,15 @@ impl Bench {
     /// The same for a graph that is checked already.
     #[track_caller]
     pub(crate) fn expect_graph(&self, graph: &Graph, expected: Expected<'_>) -> Report {
-        let position = |name: &String| graph.position(name).unwrap_or_else(|| panic!("no node `{name}`"));
-        let targets: Option<Vec<usize>> =
-            expected.targets.as_ref().map(|targets| targets.iter().map(position).collect());
+        let targets = expected.targets.clone().unwrap_or_else(|| graph.targets());
         let options = RunOptions {
-            targets: targets.clone(),
+            targets: Some(targets.clone()),
             cancel: expected.cancel.clone(),
             events: expected.events,
             ..RunOptions::default()
         };
         let report = self.engine().run(graph, &self.world, options);
-        let needed = needed(graph, &targets.unwrap_or_else(|| graph.targets()));
+        let needed = graph.behind(&targets).iter().map(|node| node.name.clone()).collect();
         assert_eq!(
             outcomes(&report),
             expected.outcomes(self.policy, needed),
@@ -136,20 +132,6 @@ fn registry(probes: &Arc<Probes>) -> Registry {
         probes::plugin(registry, &probes)
     }));
     registry
-}
-
-/// The names of some nodes and of all they depend on.
-fn needed(graph: &Graph, targets: &[usize]) -> BTreeSet<String> {
-    let mut needed: BTreeSet<usize> = targets.iter().copied().collect();
-    // Every link points to an earlier node.
-    for index in (0..graph.nodes.len()).rev() {
-        if needed.contains(&index) {
-            graph.nodes[index].links(&mut |source, _| {
-                needed.insert(source);
-            });
-        }
-    }
-    needed.into_iter().map(|index| graph.nodes[index].name.clone()).collect()
 }
 
 /// What became of every node, by name; a node that is reported twice is here twice.

@@ -116,6 +116,10 @@ impl World for Sealed {
         Ok(path.to_owned())
     }
 
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        panic!("`{}` is read", path.display())
+    }
+
     fn digest(&self, path: &Path) -> io::Result<Digest> {
         panic!("`{}` is read", path.display())
     }

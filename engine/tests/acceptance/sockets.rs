@@ -31,7 +31,7 @@ fn h6_another_version_of_a_kind_is_another_key() {
         let text = support::graph(r#""one": Node(kind: "one")"#);
         let graph = support::check(&engine, &world, &text, &Overrides::default()).graph.unwrap();
         assert_eq!(engine.run(&graph, &world, RunOptions::default()).ran(), ["one"]);
-        engine.keys(&graph, &world, &[0])[0].unwrap()
+        engine.keys(&graph, &world, &["one".to_owned()])[0].unwrap()
     };
     assert_eq!(key(1), key(1));
     assert_ne!(key(1), key(2));
