@@ -233,6 +233,7 @@ impl Runner<'_> {
             names: &names,
             values: &values,
             events: self.events,
+            thrifty: false,
             world: self.world,
             cancel: self.cancel,
             provenance: &self.provenance,

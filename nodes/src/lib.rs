@@ -6,9 +6,11 @@
 
 mod compute;
 mod error;
+mod guided;
 mod hub;
 mod kind;
 mod network;
+mod sizes;
 mod tensor_file;
 pub mod value;
 
@@ -16,4 +18,5 @@ pub use compute::{Compute, ComputeError};
 pub use error::{interrupt, mistake, node_error};
 pub use kind::plugin;
 pub use network::Network;
+pub use sizes::sizes;
 pub use tensor_file::holds;

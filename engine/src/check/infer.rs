@@ -44,8 +44,8 @@ pub(super) fn infer(
                 }
                 let warnings = inference.warnings;
                 draft.node.files = inference.files;
-                draft.node.working_bytes = inference.working_bytes;
-                draft.node.output_bytes = inference.output_bytes;
+                draft.node.working_bytes = inference.memory.working;
+                draft.node.output_bytes = inference.memory.kept;
                 let place = Place { document, draft, params };
                 diagnostics.extend(warnings.iter().map(|warning| place.diagnostic(warning)));
             }
