@@ -16,6 +16,8 @@ pub struct Call<'a> {
     pub(crate) names: &'a [&'static str],
     pub(crate) values: &'a [Option<Value>],
     pub(crate) events: &'a dyn Events,
+    /// Compute in the way that the inference calls [`thrifty`](crate::Inference::thrifty), where the node has one.
+    pub thrifty: bool,
     /// Files and devices.
     pub world: &'a dyn World,
     /// Asked often; work stops when it says so.

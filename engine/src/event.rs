@@ -11,6 +11,27 @@ pub enum Event {
         /// Nodes that will be looked at.
         nodes: usize,
     },
+    /// The run does not begin: it would not fit into memory.
+    RunRefused {
+        /// Bytes it would need at most.
+        needed: u64,
+        /// Bytes it may use.
+        limit: u64,
+        /// The node that needs the most.
+        node: String,
+    },
+    /// A node will compute with less memory than usual, so that the run fits.
+    NodeThrifty {
+        /// Its name.
+        node: String,
+        /// What is done otherwise: `decoded in tiles of 32 cells`.
+        how: String,
+    },
+    /// Kept outputs were dropped, so that the run fits.
+    CacheShrunk {
+        /// Bytes that became free.
+        bytes: u64,
+    },
     /// A node begins to compute.
     NodeStarted {
         /// Its name.

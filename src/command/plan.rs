@@ -36,7 +36,7 @@ fn show(context: &Context, arguments: &PlanArguments) -> Result<(), Failure> {
             .map(|(node, action, outputs)| {
                 json!({
                     "node": node.name, "kind": node.kind.spec.kind, "action": action, "outputs": outputs,
-                    "working_bytes": node.working_bytes, "output_bytes": node.output_bytes,
+                    "working_bytes": node.memory.working, "output_bytes": node.memory.kept,
                 })
             })
             .collect();
@@ -46,7 +46,7 @@ fn show(context: &Context, arguments: &PlanArguments) -> Result<(), Failure> {
     }
     answer(&format!("{:<16} {:<18} {:<7} {:>10}  outputs", "node", "kind", "action", "memory"));
     for (node, action, outputs) in rows {
-        let memory = bytes(node.working_bytes.max(node.output_bytes));
+        let memory = bytes(node.memory.working);
         answer(&format!("{:<16} {:<18} {action:<7} {memory:>10}  {outputs}", node.name, node.kind.spec.kind));
     }
     let device = &graph.provenance.environment;

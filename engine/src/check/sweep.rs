@@ -112,7 +112,7 @@ impl Node for Nothing {
         &self,
         _: &crate::inquiry::Inquiry<'_>,
     ) -> Result<crate::node::Inference, Vec<crate::mistake::Mistake>> {
-        Ok(crate::node::Inference::default())
+        Ok(crate::node::Inference::new([], crate::memory_need::Memory::SMALL))
     }
 
     fn run(&self, _: &crate::call::Call<'_>) -> Result<Vec<Value>, crate::node_error::NodeError> {

@@ -11,6 +11,7 @@ use super::{Declared, Expansion, Judge, Known};
 use crate::fact::Fact;
 use crate::graph::{GraphNode, Input, Instance};
 use crate::inquiry::Inquiry;
+use crate::memory_need::Memory;
 use crate::mistake::Mistake;
 use crate::node::Inference;
 use crate::node_error::NodeError;
@@ -225,7 +226,7 @@ impl<'a> Builder<'a> {
                 self.judge.mistakes(index, &mistakes);
                 let first = mistakes.first().map(|mistake| NodeError::failed(mistake.message.clone()));
                 (
-                    Inference::default(),
+                    Inference::new([], Memory::SMALL),
                     Some(first.unwrap_or_else(|| NodeError::failed("it refuses its inputs"))),
                 )
             }
@@ -240,12 +241,12 @@ impl<'a> Builder<'a> {
     pub(super) fn refuse(&mut self, index: usize, turn: &Turn, mistake: &Mistake) -> Built {
         self.judge.mistakes(index, std::slice::from_ref(mistake));
         let error = NodeError::failed(mistake.message.clone());
-        self.push(index, turn, Vec::new(), Inference::default(), Some(error))
+        self.push(index, turn, Vec::new(), Inference::new([], Memory::SMALL), Some(error))
     }
 
     /// A control node that waits for what decides it, with what is known of its outputs.
     pub(super) fn wait(&mut self, index: usize, turn: &Turn, inputs: Vec<Input>, facts: Vec<Fact>) -> Built {
-        let inference = Inference { outputs: facts, ..Inference::default() };
+        let inference = Inference::new(facts, Memory::SMALL);
         let built = self.push(index, turn, inputs, inference, None);
         if let Some(node) = self.nodes.last_mut() {
             node.pending = true;
@@ -275,8 +276,8 @@ impl<'a> Builder<'a> {
             inputs,
             outputs,
             files: inference.files,
-            working_bytes: inference.working_bytes,
-            output_bytes: inference.output_bytes,
+            memory: inference.memory,
+            thrifty: inference.thrifty,
             cache: declared.cache,
             params: self.swept_params(index, turn),
             pending,

@@ -33,6 +33,8 @@ pub(super) struct Round<'a> {
     nodes: Vec<usize>,
     /// For each step that runs, the key it was planned with.
     keys: Vec<Option<Key>>,
+    /// For each step, whether it computes with less memory.
+    thrifty: Vec<bool>,
     helpers: usize,
     state: Mutex<State>,
     wake: Condvar,
@@ -62,6 +64,7 @@ struct Job {
     /// The key of the node by the content of its inputs.
     key: Key,
     planned: Key,
+    thrifty: bool,
 }
 
 impl<'a> Round<'a> {
@@ -105,6 +108,7 @@ impl<'a> Round<'a> {
             environment: runner.world.environment(),
             nodes,
             keys,
+            thrifty: plan.steps.iter().map(|step| step.thrifty).collect(),
             helpers,
             state: Mutex::new(state),
             wake: Condvar::new(),
@@ -216,7 +220,7 @@ impl<'a> Round<'a> {
             state.outcomes[step] = outcome;
             return state;
         }
-        let (mut state, result) = match self.job(&state, node, planned) {
+        let (mut state, result) = match self.job(&state, step, planned) {
             Err(error) => (state, Err(error)),
             Ok(job) => {
                 if let Some(waiting) = state.in_flight.get_mut(&job.key) {
@@ -273,7 +277,8 @@ impl<'a> Round<'a> {
 
     /// Takes the inputs of a node. With their content known, the node may have another key than it was planned with:
     /// one that stays the same when an edit made equal values in another way.
-    fn job(&self, state: &State, node: &GraphNode, planned: Key) -> Result<Job, NodeError> {
+    fn job(&self, state: &State, step: usize, planned: Key) -> Result<Job, NodeError> {
+        let (node, thrifty) = (&self.graph.nodes[self.nodes[step]], self.thrifty[step]);
         let spec = &node.kind.spec;
         let values = node
             .inputs
@@ -282,8 +287,9 @@ impl<'a> Round<'a> {
             .map(|(input, spec)| Ok(self.value(state, input)?.map(|value| value.coerce(&spec.ty))))
             .collect::<Result<Vec<Option<Value>>, NodeError>>()?;
         let identity = |input: &Input| self.identity(state, input);
-        let (key, whole) = node_key(node, &self.environment, self.runner.world, &mut Vec::new(), &identity)?;
-        Ok(Job { values, key: if whole { key } else { planned }, planned })
+        let (key, whole) =
+            node_key(node, thrifty, &self.environment, self.runner.world, &mut Vec::new(), &identity)?;
+        Ok(Job { values, key: if whole { key } else { planned }, planned, thrifty })
     }
 
     fn identity(&self, state: &State, input: &Input) -> Option<Identity> {
@@ -325,7 +331,7 @@ impl<'a> Round<'a> {
 
     /// The outputs of a node: from the cache when it has been run on equal inputs, else by running it.
     fn run_or_recall(&self, node: &GraphNode, job: &Job) -> Result<(Outputs, Outcome), NodeError> {
-        let Runner { cache, registry, world, options } = *self.runner;
+        let Runner { cache, registry, world, options, .. } = *self.runner;
         if node.cache.reads() {
             let kept = match job.key == job.planned {
                 // The plan looked already; another node of this run may have computed the same since.
@@ -342,7 +348,7 @@ impl<'a> Round<'a> {
         }
         options.events.event(&Event::NodeStarted { node: node.name.clone(), kind: node.kind.spec.kind });
         let started = Instant::now();
-        let values = self.call(node, &job.values)?;
+        let values = self.call(node, job)?;
         let elapsed = started.elapsed();
         let outputs = Outputs::new(values, &job.key);
         if node.cache.writes() && self.files_are_as_planned(node) {
@@ -366,8 +372,9 @@ impl<'a> Round<'a> {
     }
 
     /// Calls the node and holds it to its specification. A panic inside is an error of that node.
-    fn call(&self, node: &GraphNode, values: &[Option<Value>]) -> Result<Vec<Value>, NodeError> {
+    fn call(&self, node: &GraphNode, job: &Job) -> Result<Vec<Value>, NodeError> {
         let spec = &node.kind.spec;
+        let values = &job.values;
         let names: Vec<&'static str> = spec.inputs.iter().map(|input| input.name).collect();
         for (value, input) in values.iter().zip(&spec.inputs) {
             // What came through an output of type Any shows only now; everything else was checked.
@@ -391,6 +398,7 @@ impl<'a> Round<'a> {
             events: self.runner.options.events,
             world: self.runner.world,
             cancel: &self.runner.options.cancel,
+            thrifty: job.thrifty,
             provenance: swept.as_ref().unwrap_or(&self.provenance),
         };
         let outputs =

@@ -6,6 +6,7 @@ mod config;
 mod decoder;
 mod encoder;
 mod gaussian;
+mod memory;
 mod tiles;
 
 pub use autoencoder::AutoencoderKl;

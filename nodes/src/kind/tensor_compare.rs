@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
 
 use crate::value::{as_tensor, tensor_type};
@@ -37,7 +37,10 @@ impl Node for TensorCompare {
                 return Err(vec![mistake.label(b.to_string()).also("a", a.to_string())]);
             }
         }
-        Ok(Inference::outputs([Fact::of(Type::Float)]))
+        let elements =
+            ["a", "b"].iter().filter_map(|input| inquiry.fact(input)?.elements()).max().unwrap_or(0);
+        // Both as f64, the second one twice while it is read.
+        Ok(Inference::new([Fact::of(Type::Float)], Memory::new(elements * 8 * 3, Memory::SMALL.kept)))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
