@@ -23,6 +23,7 @@ mod json;
 mod memory;
 mod messages;
 mod params_file;
+mod previews;
 mod progress;
 mod trace;
 mod watcher;

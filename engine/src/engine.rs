@@ -32,11 +32,13 @@ pub struct RunOptions<'a> {
     pub events: &'a dyn Events,
     /// Starts no other node once one has failed.
     pub fail_fast: bool,
+    /// Has nodes that can show their work do so every so many steps ([`Event::Preview`](crate::Event)).
+    pub preview_every: Option<u64>,
 }
 
 impl Default for RunOptions<'_> {
     fn default() -> Self {
-        Self { targets: None, cancel: Cancel::new(), events: &Silent, fail_fast: false }
+        Self { targets: None, cancel: Cancel::new(), events: &Silent, fail_fast: false, preview_every: None }
     }
 }
 

@@ -52,7 +52,7 @@ pub use document::{
     Values, diff, dot, link, param, parse, parse_values, restore,
 };
 pub use engine::{Engine, RunOptions};
-pub use event::{Event, Events, Silent};
+pub use event::{Event, Events, Picture, Silent};
 pub use fact::{Dimension, Fact, Property, Shape};
 pub use graph::{Graph, GraphNode, Input};
 pub use inquiry::Inquiry;

@@ -101,6 +101,7 @@ pub(crate) fn run(
         cancel: &options.cancel,
         events,
         fail_fast: options.fail_fast,
+        preview_every: options.preview_every,
         provenance,
         values: vec![None; graph.nodes.len()],
         failed_by: vec![None; graph.nodes.len()],
@@ -137,6 +138,7 @@ struct Runner<'a> {
     cancel: &'a Cancel,
     events: &'a dyn Events,
     fail_fast: bool,
+    preview_every: Option<u64>,
     provenance: Provenance,
     values: Vec<Option<Arc<[Value]>>>,
     /// For nodes that have no outputs, the node that is to blame.
@@ -233,6 +235,7 @@ impl Runner<'_> {
             names: &names,
             values: &values,
             events: self.events,
+            preview_every: self.preview_every,
             thrifty: false,
             world: self.world,
             cancel: self.cancel,

@@ -26,6 +26,7 @@ use crate::json::{self, JsonEvents};
 use crate::memory;
 use crate::messages::{answer, diagnostics, error, is_unprinted, say};
 use crate::params_file;
+use crate::previews::{Previews, Told};
 use crate::progress::Progress;
 use crate::trace::Trace;
 use crate::world::LocalWorld;
@@ -126,12 +127,25 @@ impl Context {
         let progress = Progress::new(self.quiet, self.verbose);
         let events: &dyn Events = if arguments.json { &JsonEvents } else { &progress };
         let names: Vec<String> = targets.iter().map(|target| graph.nodes[*target].name.clone()).collect();
-        let trace = Trace::new(events);
-        let events: &dyn Events = if arguments.trace.is_some() { &trace } else { events };
+        let told = match (arguments.json, self.verbose) {
+            (true, _) => Told::Json,
+            (false, true) => Told::Reader,
+            (false, false) => Told::Nobody,
+        };
+        let file = &arguments.graph.graph;
+        let previews = Previews::new(events, world, &arguments.preview_dir, file, told);
+        let trace = Trace::new(&previews);
+        let events: &dyn Events = if arguments.trace.is_some() { &trace } else { &previews };
         let report = self.engine.run(
             graph,
             world,
-            RunOptions { targets: Some(targets), cancel, events, fail_fast: arguments.fail_fast },
+            RunOptions {
+                targets: Some(targets),
+                cancel,
+                events,
+                fail_fast: arguments.fail_fast,
+                preview_every: arguments.preview,
+            },
         );
         let exit = Exit::of_report(&report, &names);
         if let Some(path) = &arguments.trace
