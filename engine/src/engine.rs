@@ -39,11 +39,20 @@ pub struct RunOptions<'a> {
     /// How many threads run nodes that do not compute on the device, the thread of the run included; `None` for as many
     /// as suit the machine. With one, nodes run in the order of the plan.
     pub threads: Option<NonZeroUsize>,
+    /// Has nodes that can show their work do so every so many steps ([`Event::Preview`](crate::Event)).
+    pub preview_every: Option<u64>,
 }
 
 impl Default for RunOptions<'_> {
     fn default() -> Self {
-        Self { targets: None, cancel: Cancel::new(), events: &Silent, fail_fast: false, threads: None }
+        Self {
+            targets: None,
+            cancel: Cancel::new(),
+            events: &Silent,
+            fail_fast: false,
+            threads: None,
+            preview_every: None,
+        }
     }
 }
 

@@ -57,7 +57,7 @@ pub use document::{
     ParamDeclaration, Values, diff, dot, format, link, param, parse, parse_values, restore,
 };
 pub use engine::{Engine, RunOptions};
-pub use event::{Event, Events, Silent};
+pub use event::{Event, Events, Picture, Silent};
 pub use fact::{Dimension, Fact, Property, Shape};
 pub use graph::{Graph, GraphNode, Input, Instance};
 pub use inquiry::Inquiry;

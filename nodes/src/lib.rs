@@ -10,6 +10,7 @@ mod guided;
 mod hub;
 mod kind;
 mod network;
+mod preview;
 mod sizes;
 mod tensor_file;
 pub mod value;

@@ -33,6 +33,7 @@ use crate::json::{self, JsonEvents};
 use crate::memory;
 use crate::messages::{answer, diagnostics, is_unprinted, say};
 use crate::params_file;
+use crate::previews::{Previews, Told};
 use crate::progress::Progress;
 use crate::trace::Trace;
 use crate::world::LocalWorld;
@@ -143,8 +144,15 @@ impl Context {
     ) -> (Report, Exit) {
         let progress = Progress::new(self.quiet, self.verbose);
         let events: &dyn Events = if arguments.json { &JsonEvents } else { &progress };
-        let trace = Trace::new(events);
-        let events: &dyn Events = if arguments.trace.is_some() { &trace } else { events };
+        let told = match (arguments.json, self.verbose) {
+            (true, _) => Told::Json,
+            (false, true) => Told::Reader,
+            (false, false) => Told::Nobody,
+        };
+        let file = &arguments.graph.graph;
+        let previews = Previews::new(events, world, &arguments.preview_dir, file, told);
+        let trace = Trace::new(&previews);
+        let events: &dyn Events = if arguments.trace.is_some() { &trace } else { &previews };
         let report = self.engine.run(
             graph,
             world,
@@ -153,6 +161,7 @@ impl Context {
                 cancel,
                 events,
                 fail_fast: arguments.fail_fast,
+                preview_every: arguments.preview,
                 ..RunOptions::default()
             },
         );

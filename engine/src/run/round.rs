@@ -399,6 +399,7 @@ impl<'a> Round<'a> {
             world: self.runner.world,
             cancel: &self.runner.options.cancel,
             thrifty: job.thrifty,
+            preview_every: self.runner.options.preview_every,
             provenance: swept.as_ref().unwrap_or(&self.provenance),
         };
         let outputs =

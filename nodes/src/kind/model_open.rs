@@ -68,7 +68,7 @@ impl Node for ModelOpen {
         let stop = interrupt(call.cancel);
         let bytes = folder.part_bytes(&device, dtype).map_err(node_error)?;
 
-        let space = Space::new(&folder.backbone, &folder.autoencoder);
+        let space = Space::new(&folder.backbone, &folder.autoencoder).with_preview(folder.preview.clone());
         let text_encoder = folder.load_text_encoder(&device, dtype, &stop).map_err(node_error)?;
         call.progress(1, 3, "part");
         let backbone = folder.load_backbone(&device, dtype, &stop).map_err(node_error)?;

@@ -10,6 +10,7 @@ use lumina_models::backbone::NextDitConfig;
 use lumina_models::flow::{Solver, integrate};
 use lumina_models::text::MAX_TOKENS;
 
+use crate::preview::Preview;
 use crate::value::{Latent, Times, VelocityValue, type_of};
 use crate::{Compute, interrupt, node_error, sizes};
 
@@ -80,12 +81,18 @@ impl Node for SamplerOde {
         let stop = interrupt(call.cancel);
         let sequential = call.thrifty.then(|| velocity.0.sequential()).flatten();
         let field = sequential.as_ref().unwrap_or(&velocity.0);
+        let preview = Preview::new(call, field.space());
         let solution = integrate(
             solver,
             &start.tensor,
             points,
-            |latent, time| field.velocity(latent, time, &stop),
+            |latent, time| {
+                let velocity = field.velocity(latent, time, &stop)?;
+                preview.look(latent, time, &velocity);
+                Ok(velocity)
+            },
             |step| {
+                preview.show(step.index as u64 + 1);
                 call.progress(step.index as u64 + 1, step.steps as u64, "step");
                 if call.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             },
