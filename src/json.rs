@@ -19,6 +19,11 @@ impl Events for JsonEvents {
 fn describe(event: &Event) -> Value {
     match event {
         Event::RunStarted { nodes } => json!({"event": "run_started", "nodes": nodes}),
+        Event::RunRefused { needed, limit, node } => {
+            json!({"event": "run_refused", "needed_bytes": needed, "limit_bytes": limit, "node": node})
+        }
+        Event::NodeThrifty { node, how } => json!({"event": "node_thrifty", "node": node, "how": how}),
+        Event::CacheShrunk { bytes } => json!({"event": "cache_shrunk", "bytes": bytes}),
         Event::NodeStarted { node, kind } => json!({"event": "node_started", "node": node, "kind": kind}),
         Event::NodeProgress { node, done, total, unit } => {
             json!({"event": "node_progress", "node": node, "done": done, "total": total, "unit": unit})

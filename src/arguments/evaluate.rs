@@ -41,6 +41,13 @@ pub(crate) struct DeviceArguments {
     #[arg(long, default_value = "f32", help_heading = "Computing")]
     pub(crate) dtype: String,
 
+    /// The most memory that a run may use by its plan, in MiB; what is free unless given
+    ///
+    /// A run that would need more computes in smaller pieces where it can. One that does not fit even so ends with 5
+    /// before anything is loaded.
+    #[arg(long, value_name = "MIB", help_heading = "Computing")]
+    pub(crate) memory_limit: Option<u64>,
+
     /// Never use the network
     #[arg(long, help_heading = "Computing")]
     pub(crate) offline: bool,

@@ -48,6 +48,9 @@ struct Context {
 
 pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
     let mut engine = Engine::new(registry).with_memory_budget(memory::budget());
+    if let Some(limit) = arguments.command.memory_limit().or_else(memory::limit) {
+        engine = engine.with_memory_limit(limit);
+    }
     if let Some(disk) = arguments.command.cache().and_then(disk_cache) {
         engine = engine.with_disk_cache(disk);
     }
@@ -195,7 +198,7 @@ impl Context {
 
 /// This machine, with the device that was asked for.
 fn world(arguments: &GraphArguments, download: bool) -> Result<LocalWorld, Failure> {
-    let DeviceArguments { device, dtype, offline } = &arguments.device;
+    let DeviceArguments { device, dtype, offline, .. } = &arguments.device;
     let compute =
         Compute::open(device, dtype).map_err(|cause| Failure::new(Exit::Usage, cause.to_string()))?;
     Ok(world_of(&arguments.graph, compute, Network { offline: *offline, download }))

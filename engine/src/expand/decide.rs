@@ -17,6 +17,9 @@ use crate::value::Value;
 /// Turns of one iteration beyond this are a mistake: a graph of so many nodes would never end.
 const MOST_TURNS: usize = 100_000;
 
+/// An iteration that a node closes: the node that opens it, the turn that one is in, and its turns.
+type Closed = (usize, Turn, Rc<Turns>);
+
 /// What a list-like input holds.
 enum Items {
     Known(Vec<Input>),
@@ -327,12 +330,7 @@ impl Builder<'_> {
     }
 
     /// The turns of the iteration that a node closes; `Err` with what the node becomes without them.
-    fn closed(
-        &mut self,
-        index: usize,
-        turn: &Turn,
-        missing: &mut Missing,
-    ) -> Option<Result<(usize, Turn, Rc<Turns>), Built>> {
+    fn closed(&mut self, index: usize, turn: &Turn, missing: &mut Missing) -> Option<Result<Closed, Built>> {
         let Some(opener) = self.declared.scopes.closed_by(index) else {
             // Outside of any iteration, which is reported, or behind something that is wrong.
             let inputs = self.all(index, turn, missing)?;

@@ -174,6 +174,20 @@ impl Node for Write {
     }
 }
 
+/// `test.thrifty`: says in which way it computes.
+struct Pieces;
+
+impl Node for Pieces {
+    fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
+        let inference = Inference::new([Fact::of(Type::Text)], Memory::new(500, 10));
+        Ok(inference.thrifty("made in small pieces", 50))
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
+        Ok(vec![Value::text(if call.thrifty { "in small pieces" } else { "in one piece" })])
+    }
+}
+
 /// `any.same`: gives back what it gets.
 struct Same;
 
@@ -219,6 +233,14 @@ pub(crate) fn registry() -> Registry {
                 )
                 .output("never", Type::Float, "nothing"),
             Fail,
+        )
+        .add(
+            NodeSpec::new("test.thrifty", 1, "Says in which way it computes").output(
+                "way",
+                Type::Text,
+                "the way",
+            ),
+            Pieces,
         )
         .add(
             NodeSpec::new("file.read", 1, "Reads")

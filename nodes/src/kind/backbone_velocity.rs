@@ -33,6 +33,7 @@ pub(crate) fn spec() -> NodeSpec {
     .input(InputSpec::optional("base_sequence_length", Type::Int, "tokens at the training size, for proportional attention").min(2.0))
     .input(InputSpec::default("raw", Type::Bool, Value::Bool(false), "give all output channels, with those that are never used"))
     .output("velocity", type_of::<TensorValue>(), "[batch, channels, height, width]")
+    .device()
     .example(r#""once": Node(kind: "backbone.velocity", with: { "backbone": Link("model.backbone"), "latent": Link("noise"), "time": 0.5, "features": Link("text") })"#)
 }
 

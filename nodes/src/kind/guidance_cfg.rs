@@ -63,6 +63,7 @@ pub(crate) fn spec() -> NodeSpec {
         .max(1.0),
     )
     .output("velocity", type_of::<VelocityValue>(), "the guided velocity")
+    .device()
     .example(r#""guided": Node(kind: "guidance.cfg", with: { "backbone": Link("model.backbone"), "positive": Link("text"), "scale": 4.0 })"#)
 }
 

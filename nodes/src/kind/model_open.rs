@@ -33,6 +33,7 @@ pub(crate) fn spec() -> NodeSpec {
     .output("decoder", type_of::<DecoderValue>(), "latents to pixels")
     .output("space", type_of::<Space>(), "the convention of the model's latents")
     .output("shift", Type::Float, "the time shift of the folder's scheduler")
+    .device()
     .example(r#""model": Node(kind: "model.open", with: { "path": "weights/lumina-next-tiny" })"#)
 }
 

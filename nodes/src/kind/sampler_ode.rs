@@ -35,6 +35,7 @@ pub(crate) fn spec() -> NodeSpec {
     .input(InputSpec::default("start_step", Type::Int, Value::Int(0), "the first step, counted from 0").min(0.0))
     .input(InputSpec::optional("end_step", Type::Int, "one past the last step; all when absent").min(1.0))
     .output("latent", type_of::<Latent>(), "where it ends")
+    .device()
     .example(r#""latent": Node(kind: "sampler.ode", with: { "velocity": Link("guided"), "start": Link("noise"), "times": Link("times"), "solver": "euler" })"#)
 }
 

@@ -20,6 +20,7 @@ pub(crate) fn spec() -> NodeSpec {
     .input(InputSpec::optional("tolerance", Type::Float, "the largest difference allowed").min(0.0))
     .output("difference", Type::Float, "the largest absolute difference")
     .effect()
+    .device()
     .example(r#""apart": Node(kind: "tensor.compare", with: { "a": Link("latent"), "b": Link("expected"), "tolerance": 1e-4 })"#)
 }
 

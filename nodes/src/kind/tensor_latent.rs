@@ -19,6 +19,7 @@ pub(crate) fn spec() -> NodeSpec {
     .input(InputSpec::required("tensor", tensor_type(), "[batch, channels, height, width]"))
     .input(InputSpec::required("space", type_of::<Space>(), "what its numbers mean"))
     .output("latent", type_of::<Latent>(), "the latent")
+    .device()
     .example(r#""start": Node(kind: "tensor.latent", with: { "tensor": Link("noise"), "space": Link("model.space") })"#)
 }
 

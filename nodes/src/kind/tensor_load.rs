@@ -20,6 +20,7 @@ pub(crate) fn spec() -> NodeSpec {
             "the tensor's name; may be left out when the file has one",
         ))
         .output("tensor", type_of::<TensorValue>(), "the tensor, in the format it is stored in")
+        .device()
         .example(
             r#""noise": Node(kind: "tensor.load", with: { "path": "noise.safetensors", "name": "latent" })"#,
         )

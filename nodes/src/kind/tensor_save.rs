@@ -20,6 +20,7 @@ pub(crate) fn spec() -> NodeSpec {
         .output("path", Type::Path, "where it is")
         .output("digest", Type::Text, "the BLAKE3 digest of the file")
         .effect()
+        .device()
         .example(r#""kept": Node(kind: "tensor.save", with: { "tensor": Link("latent"), "path": "out/latent.safetensors" })"#)
 }
 

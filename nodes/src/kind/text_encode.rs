@@ -37,6 +37,7 @@ pub(crate) fn spec() -> NodeSpec {
         "pad and cut to the length of this conditioning, as diffusers does with negative prompts",
     ))
     .output("conditioning", type_of::<Conditioning>(), "text features and mask")
+    .device()
     .example(r#""text": Node(kind: "text.encode", with: { "encoder": Link("model.text_encoder"), "prompt": "a red fox" })"#)
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn spec() -> NodeSpec {
     .input(InputSpec::default("tile", Type::Int, Value::Int(128), "side of a tile, in latent cells").min(8.0).max(8192.0))
     .input(InputSpec::default("overlap", Type::Int, Value::Int(32), "latent cells that neighbouring tiles share").min(0.0).max(4096.0))
     .output("image", type_of::<Image>(), "the picture")
+    .device()
     .example(r#""image": Node(kind: "image.decode", with: { "decoder": Link("model.decoder"), "latent": Link("latent") })"#)
 }
 

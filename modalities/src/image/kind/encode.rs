@@ -28,6 +28,7 @@ pub(crate) fn spec() -> NodeSpec {
     )
     .input(InputSpec::default("seed", Type::Int, Value::Int(0), "for `sample`").min(0.0))
     .output("latent", type_of::<Latent>(), "the latent, in the scale of the backbone")
+    .device()
     .example(r#""latent": Node(kind: "image.encode", with: { "encoder": Link("model.encoder"), "image": Link("photo") })"#)
 }
 

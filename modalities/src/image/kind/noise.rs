@@ -29,6 +29,7 @@ pub(crate) fn spec() -> NodeSpec {
             .choices(&["philox", "torch-cpu"]),
     )
     .output("latent", type_of::<Latent>(), "the noise")
+    .device()
     .example(r#""noise": Node(kind: "image.noise", with: { "space": Link("model.space"), "width": 1024, "height": 1024, "seed": Param("seed") })"#)
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn spec() -> NodeSpec {
             type_of::<TensorValue>(),
             "[batch, 3, height, width], -1 is black, 1 is full colour",
         )
+        .device()
         .example(r#""numbers": Node(kind: "image.tensor", with: { "image": Link("image") })"#)
 }
 
