@@ -1,5 +1,6 @@
 //! Runs a graph, round by round: what is decided runs, then what that decides.
 
+mod invoke;
 mod queue;
 mod report;
 mod round;
