@@ -13,8 +13,7 @@ use support::{program, root, run, stdout};
 
 /// The most memory that a process of the program held, in bytes: the system's own high-water mark, read until the end.
 fn most(folder: &Path, arguments: &[&str]) -> f64 {
-    let mut child =
-        program(folder, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = program(folder, arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut most = 0.0;
     let exit = loop {

@@ -386,3 +386,28 @@ fn kept_outputs_make_room_for_a_run() {
     // 150 - 100 bytes were left for what had been kept; then `c` was kept too.
     assert!(engine.cache().memory.bytes() <= 50 + 72, "{}", engine.cache().memory.bytes());
 }
+
+#[test]
+fn a_fold_of_100_000_turns_that_only_passes_its_value_on_ends() {
+    let (engine, world) = (Engine::new(registry()), FakeWorld::default());
+    let text = graph(
+        r#"
+        "turn": Node(kind: "fold", with: {"start": 7, "times": 100000}),
+        "end": Node(kind: "fold.end", with: {"next": Link("turn.value")}),
+        "sum": Node(kind: "number.sum", with: {"items": [Link("end"), 1]}),
+        "#,
+    );
+    let report = engine.run(&checked(&engine, &world, &text), &world, RunOptions::default());
+    assert_eq!(*report.outputs["sum"], [Value::Float(8.0)]);
+}
+
+#[test]
+fn a_fold_whose_value_nests_ever_deeper_is_refused() {
+    let text = graph(
+        r#"
+        "turn": Node(kind: "fold", with: {"start": 7, "times": 100000}),
+        "end": Node(kind: "fold.end", with: {"next": [Link("turn.value"), 1]}),
+        "#,
+    );
+    assert_eq!(codes(&text), [Code::OutOfRange]);
+}

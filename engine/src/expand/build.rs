@@ -1,6 +1,7 @@
 //! Makes the nodes of every turn.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::fits::{coerced, fact, misfits};
@@ -44,6 +45,10 @@ pub(super) struct Builder<'a> {
     once: Vec<Option<Built>>,
     /// What nodes inside of iterations have become.
     in_turns: HashMap<(usize, Turn), Built>,
+    /// What folds carried into their turns, by fold and the turn around it.
+    pub(super) carried: RefCell<HashMap<(usize, Turn), Vec<Option<Input>>>>,
+    /// Folds whose value nests deeper in every turn.
+    pub(super) too_deep: RefCell<BTreeSet<usize>>,
 }
 
 /// Nodes that have to be built before an attempt can go on.
@@ -65,6 +70,8 @@ impl<'a> Builder<'a> {
             nodes: Vec::with_capacity(count),
             once: vec![None; count],
             in_turns: HashMap::new(),
+            carried: RefCell::default(),
+            too_deep: RefCell::default(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::build::{Builder, Built, Missing, Turn};
 use super::fits::{self, fact};
-use super::resolve::{Resolved, list_of};
+use super::resolve::{DEEPEST_LIST, Resolved, list_of};
 use super::turns::Turns;
 use crate::control::Control;
 use crate::diagnostic::Code;
@@ -387,7 +387,16 @@ impl Builder<'_> {
             Ok(closed) => closed,
             Err(built) => return Some(built),
         };
-        match self.carried(fold, &at, turns.count(), missing) {
+        let last = self.carried(fold, &at, turns.count(), missing);
+        if self.too_deep.borrow().contains(&fold) {
+            let message = format!(
+                "`next` puts the value into a list in every turn: more than {DEEPEST_LIST} levels deep"
+            );
+            let mistake =
+                Mistake::at("next", message).code(Code::OutOfRange).label("nests deeper in every turn");
+            return Some(self.refuse(index, turn, &mistake));
+        }
+        match last {
             Resolved::Input(input) => Some(Built::Passes(vec![input])),
             Resolved::Nothing => Some(Built::Nothing),
             Resolved::Missing => None,
