@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::fits::{coerced, fact, misfits};
+use super::infer::infer;
 use super::resolve::Resolved;
 use super::scope::Scope;
 use super::turns::Turns;
@@ -214,8 +215,7 @@ impl<'a> Builder<'a> {
         let inferred = match mistakes.is_empty() {
             true => {
                 let names: Vec<&'static str> = spec.inputs.iter().map(|input| input.name).collect();
-                let inquiry = Inquiry { names: &names, facts: &facts, world: self.world };
-                declared.kind.node.infer(&inquiry)
+                infer(&declared.kind, &Inquiry { names: &names, facts: &facts, world: self.world })
             }
             false => Err(mistakes),
         };
