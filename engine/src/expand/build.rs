@@ -17,8 +17,8 @@ use crate::node::Inference;
 use crate::node_error::NodeError;
 use crate::world::World;
 
-/// For each iteration around a node, the turn, outermost first. Fewer than there are iterations where the number of
-/// turns is not known yet.
+/// For each iteration around a node, the turn, outermost first. It is open when it has fewer than there are iterations:
+/// the number of turns of the next one is not known yet. What is built in an open turn stands for all of them, and waits.
 pub(super) type Turn = Vec<u32>;
 
 /// What a declared node has become in one turn.
@@ -149,6 +149,13 @@ impl<'a> Builder<'a> {
             let mut missing = Missing::new();
             match self.attempt(node, &turn, &mut missing) {
                 Some(built) => {
+                    // What one turn does not have, another one may.
+                    let built = match built {
+                        Built::Nothing if self.is_open(node, &turn) => {
+                            self.wait(node, &turn, Vec::new(), Vec::new())
+                        }
+                        built => built,
+                    };
                     match turn.is_empty() {
                         true => self.once[node] = Some(built),
                         false => drop(self.in_turns.insert((node, turn), built)),
@@ -164,6 +171,21 @@ impl<'a> Builder<'a> {
         match turn.is_empty() {
             true => self.once[node].as_ref(),
             false => self.in_turns.get(&(node, turn.clone())),
+        }
+    }
+
+    /// Are the turns of an iteration around a node unknown?
+    pub(super) fn is_open(&self, node: usize, turn: &Turn) -> bool {
+        turn.len() < self.declared.scopes.of(node).len()
+    }
+
+    /// The iteration whose turns are unknown, as a link.
+    fn unknown_iteration(&self, node: usize, turn: &Turn) -> Option<Input> {
+        let scope = self.declared.scopes.of(node);
+        let opener = *scope.get(turn.len())?;
+        match self.built(opener, &project(self.declared.scopes.of(opener), scope, turn))? {
+            Built::Node(node) => Some(Input::Link { node: *node, output: 0 }),
+            _ => None,
         }
     }
 
@@ -257,12 +279,15 @@ impl<'a> Builder<'a> {
         &mut self,
         index: usize,
         turn: &Turn,
-        inputs: Vec<Input>,
+        mut inputs: Vec<Input>,
         inference: Inference,
         refused: Option<NodeError>,
     ) -> Built {
         let declared = &self.declared.nodes[index];
-        let mut pending = false;
+        // Behind the inputs stands what the node waits for, whether or not an input comes from there in this turn.
+        let unknown = self.unknown_iteration(index, turn);
+        let mut pending = self.is_open(index, turn) && unknown.is_none();
+        inputs.extend(unknown);
         inputs.iter().for_each(|input| input.links(&mut |source, _| pending |= self.nodes[source].pending));
         let promised = declared.kind.spec.outputs.iter().map(|output| Fact::of(output.ty.clone()));
         let mut outputs: Vec<Fact> = promised.collect();
