@@ -9,6 +9,7 @@ use super::resolve::Resolved;
 use super::scope::Scope;
 use super::turns::Turns;
 use super::{Declared, Expansion, Judge, Known};
+use crate::control::Control;
 use crate::fact::Fact;
 use crate::graph::{GraphNode, Input, Instance};
 use crate::inquiry::Inquiry;
@@ -40,6 +41,8 @@ pub(super) struct Builder<'a> {
     pub(super) known: &'a Known,
     judge: &'a mut dyn Judge,
     pub(super) nodes: Vec<GraphNode>,
+    /// For each of these, whether it may turn out not to be there: a branch that it waits for may not be taken.
+    may_vanish: Vec<bool>,
     /// What nodes outside of iterations, which is most of them, have become.
     once: Vec<Option<Built>>,
     /// What nodes inside of iterations have become.
@@ -63,6 +66,7 @@ impl<'a> Builder<'a> {
             known,
             judge,
             nodes: Vec::with_capacity(count),
+            may_vanish: Vec::with_capacity(count),
             once: vec![None; count],
             in_turns: HashMap::new(),
         }
@@ -265,14 +269,28 @@ impl<'a> Builder<'a> {
         self.push(index, turn, Vec::new(), Inference::default(), Some(error))
     }
 
-    /// A control node that waits for what decides it, with what is known of its outputs.
+    /// A node that waits for what decides it, with what is known of its outputs. Without inputs, none of them is there.
     pub(super) fn wait(&mut self, index: usize, turn: &Turn, inputs: Vec<Input>, facts: Vec<Fact>) -> Built {
+        let node = &self.declared.nodes[index];
+        let was_removed =
+            |(given, declared): (&Input, &Input)| *given == Input::Absent && *declared != Input::Absent;
+        let may_vanish = inputs.len() < node.inputs.len()
+            || inputs.iter().zip(&node.inputs).any(was_removed)
+            || (node.kind.spec.control == Some(Control::If) && inputs.contains(&Input::Absent));
         let inference = Inference { outputs: facts, ..Inference::default() };
         let built = self.push(index, turn, inputs, inference, None);
-        if let Some(node) = self.nodes.last_mut() {
+        if let (Some(node), Some(vanishes)) = (self.nodes.last_mut(), self.may_vanish.last_mut()) {
             node.pending = true;
+            *vanishes |= may_vanish;
         }
         built
+    }
+
+    /// May a part of an input turn out not to be there?
+    pub(super) fn may_vanish(&self, input: &Input) -> bool {
+        let mut vanishes = false;
+        input.links(&mut |source, _| vanishes |= self.may_vanish[source]);
+        vanishes
     }
 
     fn push(
@@ -288,6 +306,7 @@ impl<'a> Builder<'a> {
         let unknown = self.unknown_iteration(index, turn);
         let mut pending = self.is_open(index, turn) && unknown.is_none();
         inputs.extend(unknown);
+        self.may_vanish.push(inputs.iter().any(|input| self.may_vanish(input)));
         inputs.iter().for_each(|input| input.links(&mut |source, _| pending |= self.nodes[source].pending));
         let promised = declared.kind.spec.outputs.iter().map(|output| Fact::of(output.ty.clone()));
         let mut outputs: Vec<Fact> = promised.collect();

@@ -23,6 +23,9 @@ enum Items {
     Unknown,
 }
 
+/// The node that opens an iteration, the turn of what is around it, and its turns.
+type Closed = (usize, Turn, Rc<Turns>);
+
 impl Builder<'_> {
     /// A control node in a turn; `None` when something has to be built first.
     pub(super) fn decide(
@@ -199,6 +202,8 @@ impl Builder<'_> {
     /// The items of a list.
     fn items(&self, list: &Input) -> Items {
         match list {
+            // Without one of its items a list is shorter, or not there at all.
+            Input::List(_) if self.may_vanish(list) => Items::Unknown,
             Input::List(items) => Items::Known(items.clone()),
             Input::Value(Value::List(items)) => {
                 Items::Known(items.iter().cloned().map(Input::Value).collect())
@@ -327,12 +332,7 @@ impl Builder<'_> {
     }
 
     /// The turns of the iteration that a node closes; `Err` with what the node becomes without them.
-    fn closed(
-        &mut self,
-        index: usize,
-        turn: &Turn,
-        missing: &mut Missing,
-    ) -> Option<Result<(usize, Turn, Rc<Turns>), Built>> {
+    fn closed(&mut self, index: usize, turn: &Turn, missing: &mut Missing) -> Option<Result<Closed, Built>> {
         let Some(opener) = self.declared.scopes.closed_by(index) else {
             // Outside of any iteration, which is reported, or behind something that is wrong.
             let inputs = self.all(index, turn, missing)?;
