@@ -130,13 +130,20 @@ impl Graph {
         self.nodes.iter().position(|node| node.name == name)
     }
 
-    /// What a name stands for: an output of the graph, a declared node in all its turns, or one of them.
+    /// What a name stands for: an output of the graph or a declared node, in all its turns or in some of them:
+    /// `text[1]` is also `text[1,0]` and `text[1,1]`.
     pub fn find(&self, name: &str) -> Vec<&Instance> {
-        let outputs: Vec<&Instance> = self.outputs.iter().filter(|output| output.name == name).collect();
+        let turns = name.strip_suffix(']').map(|outer| format!("{outer},"));
+        let is_meant = |instance: &&Instance| {
+            instance.declared == name
+                || instance.name == name
+                || turns.as_ref().is_some_and(|turns| instance.name.starts_with(turns))
+        };
+        let outputs: Vec<&Instance> = self.outputs.iter().filter(is_meant).collect();
         if !outputs.is_empty() {
             return outputs;
         }
-        self.instances.iter().filter(|instance| instance.declared == name || instance.name == name).collect()
+        self.instances.iter().filter(is_meant).collect()
     }
 
     /// Names that [`Graph::find`] knows.

@@ -292,9 +292,10 @@ fn wrong_type(spec: &InputSpec, ty: &Type, span: Span, label: &str) -> Diagnosti
 /// May an output of type `given` turn out to fit? A list of anything may be a list of the right things.
 fn might_fit(ty: &Type, given: &Type) -> bool {
     let is_open = |ty: &Type| matches!(ty, Type::List(item) if **item == Type::Any);
-    match ty {
-        Type::OneOf(types) => types.iter().any(|ty| might_fit(ty, given)),
-        Type::List(_) if is_open(given) => true,
+    match (ty, given) {
+        (_, Type::OneOf(given)) => given.iter().all(|given| might_fit(ty, given)),
+        (Type::OneOf(types), _) => types.iter().any(|ty| might_fit(ty, given)),
+        (Type::List(_), _) if is_open(given) => true,
         _ => ty.accepts(given),
     }
 }

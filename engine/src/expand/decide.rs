@@ -202,6 +202,8 @@ impl Builder<'_> {
     /// The items of a list.
     fn items(&self, list: &Input) -> Items {
         match list {
+            // Without one of its items a list is shorter, or not there at all.
+            Input::List(_) if self.may_vanish(list) => Items::Unknown,
             Input::List(items) => Items::Known(items.clone()),
             Input::Value(Value::List(items)) => {
                 Items::Known(items.iter().cloned().map(Input::Value).collect())
@@ -225,7 +227,7 @@ impl Builder<'_> {
 
     fn decide_lists(&mut self, index: usize, turn: &Turn, missing: &mut Missing) -> Option<Built> {
         let mut lists = Vec::new();
-        let mut unknown = false;
+        let mut unknown = self.is_open(index, turn);
         for input in 0..self.declared.nodes[index].inputs.len() {
             match self.input(index, input, turn, missing) {
                 Resolved::Input(Input::Absent) if !self.declared.nodes[index].unresolved[input] => {
@@ -311,7 +313,7 @@ impl Builder<'_> {
                 return Some(self.refuse(index, turn, &mistake));
             }
         };
-        match items {
+        match items.filter(|_| !self.is_open(index, turn)) {
             Some((items, count)) => {
                 Some(self.turns(index, turn, count, |count| Turns::Fold { items, count }))
             }
@@ -342,9 +344,13 @@ impl Builder<'_> {
                 missing.push((opener, at));
                 None
             }
-            Some(Built::Turns(turns)) => Some(Ok((opener, at, turns))),
+            Some(Built::Turns(turns)) if !self.is_open(index, turn) => Some(Ok((opener, at, turns))),
             Some(Built::Nothing | Built::Passes(_)) => Some(Err(Built::Nothing)),
-            Some(Built::Node(_)) => {
+            // An iteration that cannot begin gives nothing: what is behind its end is blocked by it.
+            Some(Built::Node(node)) if self.nodes[node].refused.is_some() => {
+                Some(Err(Built::Passes(vec![Input::Link { node, output: 0 }])))
+            }
+            Some(Built::Node(_) | Built::Turns(_)) => {
                 // The iteration waits, and so does its end.
                 let inner = self.inner(index, opener);
                 let item = match self.resolve(&self.declared.nodes[index].inputs[0], &inner, turn, missing) {

@@ -90,16 +90,13 @@ impl Builder<'_> {
             Built::Nothing => Resolved::Nothing,
             Built::Turns(turns) => {
                 let position = scope.iter().position(|opener| *opener == source);
-                match position.and_then(|position| turn.get(position)) {
-                    Some(next)
-                        if self.declared.nodes[source].kind.spec.control == Some(Control::Fold)
-                            && output == 0 =>
-                    {
-                        self.carried(source, &at, *next, missing)
-                    }
-                    Some(next) => Resolved::Input(turns.item(*next, output)),
-                    // Only while the turns around it are not known: then this one has no number either.
-                    None => Resolved::Nothing,
+                // In an open turn the first one stands for all.
+                let next = position.and_then(|position| turn.get(position)).copied().unwrap_or(0);
+                let is_fold = self.declared.nodes[source].kind.spec.control == Some(Control::Fold);
+                match next < turns.count() {
+                    true if is_fold && output == 0 => self.carried(source, &at, next, missing),
+                    true => Resolved::Input(turns.item(next, output)),
+                    false => Resolved::Nothing,
                 }
             }
         }

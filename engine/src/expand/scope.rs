@@ -23,8 +23,13 @@ pub(crate) enum ScopeMistake {
     Outside,
     /// The end of a fold closes another iteration, whose opening node is given.
     OtherIteration(usize),
-    /// A fold has a second end; the first is given.
-    SecondEnd(usize),
+    /// A fold has a second end.
+    SecondEnd {
+        /// The fold.
+        fold: usize,
+        /// Its first end.
+        first: usize,
+    },
     /// A fold has no end.
     NoEnd,
     /// The body of a fold is inside an iteration that the fold itself is not in, and that begins after it.
@@ -115,7 +120,7 @@ impl Scopes {
             });
         }
         if let Some(first) = self.ends[opener] {
-            return Some(ScopeMistake::SecondEnd(first));
+            return Some(ScopeMistake::SecondEnd { fold: opener, first });
         }
         self.ends[opener] = Some(end);
         None

@@ -60,7 +60,6 @@ fn i3_the_same_file_written_again_is_a_hit() {
 }
 
 #[test]
-#[ignore = "early cut-off is not built yet"]
 fn i4_an_edit_that_yields_an_equal_value_stops_at_that_node() {
     let nodes = r#"
         "sum": Node(kind: "number.add", with: {"a": 1, "b": 3}),
