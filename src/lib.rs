@@ -28,6 +28,7 @@ mod params_file;
 mod pixels;
 mod progress;
 mod scalar;
+mod sweeps;
 mod tally;
 mod trace;
 mod watcher;
