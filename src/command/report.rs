@@ -1,6 +1,6 @@
 //! What a run has come to, as text or JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use lumina_engine::{Graph, Outcome, Report, Value};
 use serde_json::json;
@@ -70,13 +70,15 @@ fn in_turn(report: &Report) -> Vec<(&String, &[Value])> {
 
 /// Prints the outputs to the standard output, and what failed to the standard error.
 pub(super) fn print_text(report: &Report, exit: Exit) {
+    // A file may come out twice: of the node that wrote it, and through an output of the graph.
+    let mut named: HashSet<String> = HashSet::new();
     for (name, values) in in_turn(report) {
         let files: Vec<String> = values.iter().filter_map(paths).flatten().collect();
         // Of a node that wrote files, the files are what matters.
         if files.is_empty() {
             values.iter().for_each(|value| answer(&format!("{name}: {}", plain(value))));
         }
-        files.iter().for_each(|file| answer(file));
+        files.iter().filter(|file| named.insert((*file).clone())).for_each(|file| answer(file));
     }
     for (name, cause) in report.failures() {
         error(&format!("node `{name}`: {cause}"), cause.help());
