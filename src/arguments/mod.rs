@@ -78,8 +78,8 @@ pub(crate) enum Command {
     },
     /// Evaluate a graph again whenever it changes
     ///
-    /// An edit to the graph file, to one it includes, to a picture it reads or to a weight file runs only what depends on it; weights stay
-    /// in memory. An edit that makes the graph invalid prints why and keeps the last valid one. Ctrl-C ends it.
+    /// An edit to the graph file, to one it includes, to a picture it reads or to a weight file runs only what depends on
+    /// it; weights stay in memory. An edit that makes the graph invalid prints why and keeps the last valid one. Ctrl-C ends it.
     #[command(after_help = r#"Examples:
   lumina-graph watch graphs/t2i.ron --set steps=8
   lumina-graph watch graphs/t2i.ron --sweep prompt=@prompts.txt"#)]

@@ -27,6 +27,7 @@ use crate::types::Type;
 use crate::world::World;
 
 use compose::Composition;
+pub(crate) use compose::GRAPH;
 use expression::{Resolver, Site};
 use inputs::Override;
 use params::{Given, Params};

@@ -124,6 +124,11 @@ impl CacheMode {
         ("read_only", CacheMode::ReadOnly),
     ];
 
+    /// Its name in graphs.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, mode)| *mode == self).map_or("on", |(name, _)| name)
+    }
+
     /// May outputs be taken from a cache?
     pub(crate) fn reads(self) -> bool {
         matches!(self, CacheMode::On | CacheMode::ReadOnly)
