@@ -5,6 +5,7 @@ mod diff;
 mod dot;
 mod format;
 mod fragment;
+mod inline;
 mod parse;
 mod reference;
 mod restore;
