@@ -29,6 +29,7 @@ mod pixels;
 mod previews;
 mod progress;
 mod scalar;
+mod sweeps;
 mod tally;
 mod trace;
 mod watcher;

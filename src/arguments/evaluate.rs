@@ -15,6 +15,19 @@ pub(crate) struct GraphArguments {
     #[arg(long, value_name = "NAME=VALUE", value_parser = name_value, help_heading = "Values")]
     pub(crate) set: Vec<(String, String)>,
 
+    /// Let a parameter take several values in one run: `seed=1,2,3`; several sweeps make every combination
+    ///
+    /// What the values do not change is computed once. `seed=0..8` stands for the numbers from 0 to 7, `prompt=@FILE`
+    /// for the lines of a file. A value with a comma in it is written in quotes, or all of them as a list:
+    /// `'prompt="a, b",c'`, `'prompt=["a, b", "c"]'`. Output paths that do not name the parameter get numbers. A sweep
+    /// wins over `--set` and `--params`.
+    #[arg(long, value_name = "NAME=VALUES", value_parser = name_value, help_heading = "Values")]
+    pub(crate) sweep: Vec<(String, String)>,
+
+    /// Take the values of all sweeps together, the first of each, then the second, instead of every combination
+    #[arg(long, requires = "sweep", help_heading = "Values")]
+    pub(crate) zip: bool,
+
     /// Set parameters from a RON or JSON file: `{"name": value, ...}`; `--set` wins over it
     #[arg(long, value_name = "FILE", help_heading = "Values")]
     pub(crate) params: Option<PathBuf>,
@@ -58,7 +71,7 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) graph: GraphArguments,
 
-    /// Run only for this node; may be repeated
+    /// Run only for this output or node; may be repeated
     #[arg(long, value_name = "NODE")]
     pub(crate) only: Vec<String>,
 
@@ -108,7 +121,7 @@ pub(crate) struct PlanArguments {
     #[command(flatten)]
     pub(crate) graph: GraphArguments,
 
-    /// Plan only for this node; may be repeated
+    /// Plan only for this output or node; may be repeated
     #[arg(long, value_name = "NODE")]
     pub(crate) only: Vec<String>,
 

@@ -35,6 +35,7 @@ use crate::messages::{answer, diagnostics, is_unprinted, say};
 use crate::params_file;
 use crate::previews::{Previews, Told};
 use crate::progress::Progress;
+use crate::sweeps;
 use crate::trace::Trace;
 use crate::world::LocalWorld;
 
@@ -111,7 +112,11 @@ impl Context {
         let text = read_graph(&arguments.graph)?;
         let everywhere =
             no_metadata.then(|| ("metadata".to_owned(), "false".to_owned())).into_iter().collect();
-        let overrides = Overrides { values: values(arguments, self.color)?, everywhere, sweeps: Vec::new() };
+        let overrides = Overrides {
+            values: values(arguments, self.color)?,
+            everywhere,
+            sweeps: sweeps::read(&arguments.sweep, arguments.zip)?,
+        };
         Ok(self.engine.check(Source::new(arguments.graph.clone(), text), world, &overrides))
     }
 

@@ -1,6 +1,6 @@
 //! What a run has come to, as text or JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use lumina_engine::{Graph, Outcome, Refusal, Report, Value};
 use serde_json::json;
@@ -13,7 +13,10 @@ use crate::messages::{answer, bytes, error, say};
 fn outputs(graph: &Graph, report: &Report) -> BTreeMap<String, serde_json::Value> {
     let mut outputs = BTreeMap::new();
     for (name, values) in &report.outputs {
-        let specs = graph.position(name).map_or(&[][..], |node| &graph.nodes[node].kind.spec.outputs);
+        // A turn that a run has decided on is not in the graph as it was checked, but its node is.
+        let declared = name.split('[').next().unwrap_or(name);
+        let node = graph.position(name).or_else(|| graph.position(declared));
+        let specs = node.map_or(&[][..], |node| &graph.nodes[node].kind.spec.outputs);
         for (index, value) in values.iter().enumerate() {
             let name = match specs.get(index) {
                 Some(output) if values.len() > 1 => format!("{name}.{}", output.name),
@@ -55,15 +58,28 @@ fn paths(value: &Value) -> Option<Vec<String>> {
     }
 }
 
+/// The outputs by name, turns in their order: `saved[10]` comes after `saved[9]`.
+fn in_turn(report: &Report) -> Vec<(&String, &[Value])> {
+    let mut outputs: Vec<_> = report.outputs.iter().map(|(name, values)| (name, &**values)).collect();
+    outputs.sort_by_cached_key(|(name, _)| {
+        let (declared, turn) = name.split_once('[').unwrap_or((name, ""));
+        let turn = turn.trim_end_matches(']').split(',').map(|number| number.parse().unwrap_or(0_u64));
+        (declared.to_owned(), turn.collect::<Vec<u64>>())
+    });
+    outputs
+}
+
 /// Prints the outputs to the standard output, and what failed to the standard error.
 pub(super) fn print_text(report: &Report, exit: Exit) {
-    for (name, values) in &report.outputs {
+    // A file may come out twice: of the node that wrote it, and through an output of the graph.
+    let mut named: HashSet<String> = HashSet::new();
+    for (name, values) in in_turn(report) {
         let files: Vec<String> = values.iter().filter_map(paths).flatten().collect();
         // Of a node that wrote files, the files are what matters.
         if files.is_empty() {
             values.iter().for_each(|value| answer(&format!("{name}: {}", plain(value))));
         }
-        files.iter().for_each(|file| answer(file));
+        files.iter().filter(|file| named.insert((*file).clone())).for_each(|file| answer(file));
     }
     if let Some(refusal) = &report.refused {
         does_not_fit(refusal).tell();
