@@ -98,7 +98,11 @@ impl Node for Compare {
         let value = |input| inquiry.fact(input).and_then(|fact| fact.value.as_ref());
         let known = match (value("a"), inquiry.text("is"), value("b")) {
             (Some(a), Some(is), Some(b)) => {
-                Some(compare(a, is, b).map_err(|message| vec![Mistake::at("b", message)])?)
+                let refused = |message| {
+                    let label = |value: &Value| format!("this is {}", value.ty());
+                    vec![Mistake::at("b", message).label(label(b)).also("a", label(a))]
+                };
+                Some(compare(a, is, b).map_err(refused)?)
             }
             _ => None,
         };

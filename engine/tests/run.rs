@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
 use std::sync::Mutex;
 
 use lumina_engine::{Code, Engine, Event, Graph, NodeError, Outcome, Overrides, RunOptions, Value, render};
@@ -131,7 +132,8 @@ fn a_run_that_stops_at_the_first_failure_starts_nothing_more() {
         "good": Node(kind: "number.add", with: {"a": 1}),
         "#,
     );
-    let options = RunOptions { fail_fast: true, ..RunOptions::default() };
+    // Alone: a second thread may have begun with the other node.
+    let options = RunOptions { fail_fast: true, threads: NonZeroUsize::new(1), ..RunOptions::default() };
     let report = engine.run(&checked(&engine, &world, &text), &world, options);
     assert_eq!(report.with(|outcome| *outcome == Outcome::Skipped), ["good"]);
     assert!(report.ran().is_empty() && report.failures().len() == 1);

@@ -65,7 +65,12 @@ impl<'a> Places<'a> {
             (Some(default), false) if param.value.is_some() => {
                 diagnostic.related(default.span, "the value comes from here")
             }
-            (_, true) => diagnostic.help(format!("the value comes from `--set {name}=...`")),
+            (_, true) => {
+                let graph = self.composition.parts[part].prefix.trim_end_matches('/');
+                let prefix = if graph.is_empty() { String::new() } else { format!("{graph}.") };
+                let flag = if param.stands_for.is_some() { "sweep" } else { "set" };
+                diagnostic.help(format!("the value comes from `--{flag} {prefix}{name}=...`"))
+            }
             _ => diagnostic,
         })
     }

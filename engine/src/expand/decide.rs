@@ -11,6 +11,7 @@ use crate::diagnostic::Code;
 use crate::fact::Fact;
 use crate::graph::Input;
 use crate::mistake::Mistake;
+use crate::suggest::suggest;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -101,8 +102,9 @@ impl Builder<'_> {
         let known = match self.value(&condition) {
             Some(Value::Bool(known)) => Some(known),
             Some(other) => {
-                let message = format!("`condition` must be Bool, found {}", other.ty());
-                let mistake = Mistake::at("condition", message).code(Code::WrongType);
+                let mistake = Mistake::at("condition", "`condition` must be Bool")
+                    .code(Code::WrongType)
+                    .label(fits::turns_out(&other.ty(), Some(&other)));
                 return Some(self.refuse(index, turn, &mistake));
             }
             None => None,
@@ -192,10 +194,55 @@ impl Builder<'_> {
                 self.pass(index, 3, turn, missing)
             }
             None => {
-                let message = format!("no case is {on:?}, and there is no `else`");
-                let mistake = Mistake::at("on", message).code(Code::OutOfRange).label("no such case");
+                let mistake = self.no_case(index, &on, turn);
                 Some(self.refuse(index, turn, &mistake))
             }
+        }
+    }
+
+    /// Says why a `switch` has nothing to pass on.
+    fn no_case(&self, index: usize, on: &Value, turn: &Turn) -> Mistake {
+        let length = |input: usize| match self.input(index, input, turn, &mut Missing::new()) {
+            Resolved::Input(Input::List(items)) => Some(items.len()),
+            Resolved::Input(input) => match self.value(&input) {
+                Some(Value::List(items)) => Some(items.len()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let count = length(1).unwrap_or(0);
+        let Value::Text(name) = on else {
+            let cases =
+                if count == 1 { "there is 1 case".to_owned() } else { format!("there are {count} cases") };
+            return Mistake::at("on", format!("there is no case {on:?}, and no `else`"))
+                .code(Code::OutOfRange)
+                .label("no such case")
+                .help(format!("{cases}, counted from 0"));
+        };
+        let names = match self.input(index, 2, turn, &mut Missing::new()) {
+            Resolved::Input(names) => self.value(&names),
+            _ => None,
+        };
+        let names: Vec<&str> = match &names {
+            Some(Value::List(names)) => names
+                .iter()
+                .filter_map(|name| if let Value::Text(name) = name { Some(&**name) } else { None })
+                .collect(),
+            _ => Vec::new(),
+        };
+        if names.contains(&&**name) {
+            let message = format!("`names` has {} items, `cases` has {count}", names.len());
+            return Mistake::at("names", message)
+                .code(Code::Incompatible)
+                .label("a name for each case is needed")
+                .also("cases", "the cases");
+        }
+        let mistake = Mistake::at("on", format!("no case is called `{name}`, and there is no `else`"))
+            .code(Code::NotAChoice)
+            .label("no such case");
+        match suggest(name, names.iter().copied()) {
+            Some(help) => mistake.help(help),
+            None => mistake.help("the cases have no `names`"),
         }
     }
 
@@ -294,7 +341,10 @@ impl Builder<'_> {
         let is_wrong = node.unresolved[1] || node.unresolved[2];
         let items = match (&over, &times) {
             (Input::Absent, Input::Absent) if !is_wrong => {
-                let mistake = Mistake::new("a fold needs `times` or `over`").code(Code::MissingInput);
+                let mistake = Mistake::new("a fold needs `times` or `over`")
+                    .code(Code::MissingInput)
+                    .label("how many turns?")
+                    .help("`times` is their number, `over` a list with an item for each");
                 return Some(self.refuse(index, turn, &mistake));
             }
             (Input::Absent, Input::Absent) => None,

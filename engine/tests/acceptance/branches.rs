@@ -317,8 +317,14 @@ fn a_switch_goes_by_position_or_by_name() {
         }
     }
     for bench in Bench::each() {
-        for on in ["2", "-1", "\"slow\""] {
-            assert_eq!(bench.refused(&nodes(on)).0, [Code::OutOfRange], "{on}");
+        for (on, code, words) in [
+            ("2", Code::OutOfRange, "there is no case 2, and no `else`"),
+            ("-1", Code::OutOfRange, "there are 2 cases, counted from 0"),
+            ("\"fin\"", Code::NotAChoice, "did you mean `fine`?"),
+        ] {
+            let (codes, text) = bench.refused(&nodes(on));
+            assert_eq!(codes, [code]);
+            assert!(text.contains(words), "{text}");
         }
         // What is computed is refused when it is known.
         let late = nodes("Link(\"text\")").replace(r#""value": "fast""#, r#""value": "slow""#);
