@@ -9,8 +9,10 @@ use crate::expand::Known;
 /// Outputs and failures of earlier rounds of a run.
 #[derive(Default)]
 pub(crate) struct Done {
-    /// What nodes gave.
+    /// What nodes gave, while somebody may need it.
     pub(crate) outputs: HashMap<String, Outputs>,
+    /// What has decided how the graph is expanded, and will again in every later round.
+    pub(crate) known: Known,
     /// Nodes without outputs, and the node that is to blame.
     pub(crate) failed: HashMap<String, String>,
 }
@@ -21,8 +23,10 @@ impl Done {
         self.outputs.contains_key(node) || self.failed.contains_key(node)
     }
 
-    /// The values that decide how a graph is expanded.
-    pub(crate) fn known(&self) -> Known {
-        self.outputs.iter().map(|(node, outputs)| (node.clone(), Arc::clone(&outputs.values))).collect()
+    /// Remembers what a node gave because it decides how the graph is expanded.
+    pub(crate) fn remember(&mut self, node: &str) {
+        if let Some(outputs) = self.outputs.get(node) {
+            self.known.insert(node.to_owned(), Arc::clone(&outputs.values));
+        }
     }
 }

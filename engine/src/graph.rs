@@ -1,5 +1,6 @@
 //! A checked graph: every name looked up, every literal converted, nodes in an order in which they can run.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -45,8 +46,6 @@ pub struct Instance {
     pub outputs: Vec<Input>,
     /// The node, as a position in [`Graph::nodes`]; `None` when it passes on what others give (`if`, `collect`).
     pub node: Option<usize>,
-    /// Does it act on the world outside?
-    pub effect: bool,
 }
 
 /// A node of a checked graph.
@@ -98,8 +97,8 @@ pub enum Input {
         node: usize,
         /// The position of the output.
         output: usize,
-        /// The position in the list.
-        index: usize,
+        /// The position in the list, and in the list in it, and so on.
+        index: Vec<usize>,
     },
     /// Several of them.
     List(Vec<Input>),
@@ -130,20 +129,34 @@ impl Graph {
         self.nodes.iter().position(|node| node.name == name)
     }
 
-    /// What a name stands for: an output of the graph or a declared node, in all its turns or in some of them:
-    /// `text[1]` is also `text[1,0]` and `text[1,1]`.
+    /// What a name stands for: an output of the graph or a declared node in all its turns, or one of them.
     pub fn find(&self, name: &str) -> Vec<&Instance> {
-        let turns = name.strip_suffix(']').map(|outer| format!("{outer},"));
-        let is_meant = |instance: &&Instance| {
-            instance.declared == name
-                || instance.name == name
-                || turns.as_ref().is_some_and(|turns| instance.name.starts_with(turns))
-        };
-        let outputs: Vec<&Instance> = self.outputs.iter().filter(is_meant).collect();
-        if !outputs.is_empty() {
-            return outputs;
+        self.find_all(&[name])
+    }
+
+    /// What several names stand for. The turn `text[0]` stands for `text[0,1]` too: an iteration inside of it may have
+    /// been unknown when it was named.
+    pub(crate) fn find_all<N: AsRef<str>>(&self, names: &[N]) -> Vec<&Instance> {
+        let mut known: HashMap<&str, Vec<&Instance>> = HashMap::new();
+        for instance in self.outputs.iter().chain(&self.instances) {
+            known.entry(&instance.declared).or_default().push(instance);
+            if instance.name != instance.declared {
+                known.entry(&instance.name).or_default().push(instance);
+            }
         }
-        self.instances.iter().filter(is_meant).collect()
+        let mut found = Vec::new();
+        for name in names.iter().map(AsRef::as_ref) {
+            match (known.get(name), name.strip_suffix(']')) {
+                (Some(instances), _) => found.extend(instances),
+                (None, Some(turn)) => {
+                    let inside = format!("{turn},");
+                    let all = self.outputs.iter().chain(&self.instances);
+                    found.extend(all.filter(|instance| instance.name.starts_with(&inside)));
+                }
+                (None, None) => {}
+            }
+        }
+        found
     }
 
     /// Names that [`Graph::find`] knows.
@@ -167,9 +180,10 @@ impl Graph {
     /// What a run is for: the nodes that act on the outside and the graph's outputs; if there are none, the nodes
     /// that nobody links to.
     pub fn targets(&self) -> Vec<String> {
-        let effects = self.instances.iter().filter(|instance| instance.effect);
-        let targets: Vec<String> =
-            effects.chain(&self.outputs).map(|instance| instance.name.clone()).collect();
+        // By their declared names: which turns there are may show only later.
+        let effects = self.declared.nodes.iter().filter(|node| node.kind.spec.effect);
+        let outputs = self.declared.outputs.iter().map(|(name, _)| name);
+        let targets: Vec<String> = effects.map(|node| &node.name).chain(outputs).cloned().collect();
         if !targets.is_empty() {
             return targets;
         }

@@ -85,8 +85,9 @@ impl KeyBuilder {
             }
             // Literals are never of a domain type: those only come through links, which have identities.
             Value::Domain(value) => match value.digest() {
-                Some(digest) => self.part(b"domain").part(digest.bytes()),
-                None => self.part(b"domain"),
+                Some(digest) => self.part(b"domain").part(value.name().as_bytes()).part(digest.bytes()),
+                // Only values of which the content is at hand are asked for by it.
+                None => self.part(b"domain").part(unique().bytes()),
             },
         }
     }
@@ -104,14 +105,23 @@ impl KeyBuilder {
 /// What a value that a node gives is known by: equal identities are equal values.
 pub(crate) type Identity = Digest;
 
+/// A key that nothing else has.
+pub(crate) fn unique() -> Key {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Digest::of(format!("unique {} {count} {}", std::process::id(), time.as_nanos()).as_bytes())
+}
+
 /// The identity of an output that is known by how it is made.
 pub(crate) fn made(key: &Key, output: usize) -> Identity {
     derived(b"output", key, output)
 }
 
 /// The identity of an item of a list that is known by how it is made.
-pub(crate) fn item(list: &Identity, index: usize) -> Identity {
-    derived(b"item", list, index)
+pub(crate) fn item(list: &Identity, at: &[usize]) -> Identity {
+    at.iter().fold(*list, |list, index| derived(b"item", &list, *index))
 }
 
 fn derived(what: &[u8], from: &Digest, index: usize) -> Identity {

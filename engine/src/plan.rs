@@ -79,13 +79,13 @@ impl Planner<'_> {
         let mut thrifty = vec![false; self.graph.nodes.len()];
         loop {
             let mut plan = self.plan_with(&targets, &thrifty);
-            let peak = peak(self.graph, &plan.steps);
+            let peak = self.peak(&plan);
             plan.peak_bytes = peak.bytes;
             let (Some(limit), Some(node)) = (self.limit, peak.node) else { return plan };
             if peak.bytes <= limit {
                 return plan;
             }
-            if thrifty[node] || self.graph.nodes[node].thrifty.is_none() {
+            if !peak.runs || thrifty[node] || self.graph.nodes[node].thrifty.is_none() {
                 let name = self.graph.nodes[node].name.clone();
                 plan.refusal = Some(Refusal { needed: peak.bytes, limit, node: name });
                 return plan;
@@ -102,6 +102,14 @@ impl Planner<'_> {
         for target in targets {
             needed[*target] = true;
         }
+        // A node that takes nothing from the cache runs whenever something rests on it; what it will give is not known
+        // before, so that its dependents are not looked for by their planned keys either.
+        let mut settled = vec![true; graph.nodes.len()];
+        for (index, node) in graph.nodes.iter().enumerate().filter(|(index, _)| wanted[*index]) {
+            needed[index] |= !node.cache.reads() && !node.pending;
+            settled[index] = node.cache.reads();
+            node.links(&mut |source, _| settled[index] &= settled[source]);
+        }
         let mut actions: Vec<Option<Action>> = (0..graph.nodes.len()).map(|_| None).collect();
         let mut pending = Vec::new();
         for index in (0..graph.nodes.len()).rev() {
@@ -116,7 +124,8 @@ impl Planner<'_> {
             }
             let action = match (&node.refused, &keys[index]) {
                 (Some(error), _) | (None, Some(Err(error))) => Action::Fail(error.clone()),
-                (None, Some(Ok(key))) => self.action(node, key),
+                (None, Some(Ok(key))) if settled[index] => self.action(node, key),
+                (None, Some(Ok(key))) => Action::Run(*key),
                 (None, None) => continue,
             };
             if matches!(action, Action::Run(_)) {
@@ -134,14 +143,11 @@ impl Planner<'_> {
                 Some(Step { node, action, release: Vec::new(), thrifty })
             })
             .collect();
-        release(graph, &mut steps, targets);
+        release(graph, &mut steps, targets, !pending.is_empty());
         Plan { steps, pending, targets: targets.to_vec(), peak_bytes: 0, refusal: None, digests }
     }
 
     fn action(&self, node: &GraphNode, key: &Key) -> Action {
-        if !node.cache.reads() {
-            return Action::Run(*key);
-        }
         match self.cache.get(key, self.registry, self.world) {
             Some(outputs) if node.kind.node.is_fresh(&outputs.values, self.world) => Action::Cached(outputs),
             _ => Action::Run(*key),
@@ -152,7 +158,7 @@ impl Planner<'_> {
 /// The nodes that give what a run is for.
 pub(crate) fn target_nodes(graph: &Graph, names: &[String]) -> Vec<usize> {
     let mut targets = Vec::new();
-    for instance in names.iter().flat_map(|name| graph.find(name)) {
+    for instance in graph.find_all(names) {
         targets.extend(instance.node);
         instance.outputs.iter().for_each(|output| output.links(&mut |node, _| targets.push(node)));
     }
@@ -162,11 +168,12 @@ pub(crate) fn target_nodes(graph: &Graph, names: &[String]) -> Vec<usize> {
 }
 
 /// What a pending node needs for the decision that it waits for. Anything else may turn out not to be needed at all.
-fn deciding(graph: &Graph, node: &GraphNode, visit: &mut dyn FnMut(usize)) {
+pub(crate) fn deciding(graph: &Graph, node: &GraphNode, visit: &mut dyn FnMut(usize)) {
     let control = node.kind.spec.control;
     for (index, input) in node.inputs.iter().enumerate() {
         let decides = control.is_some_and(|control| control.deciders().contains(&index))
-            || (control == Some(Control::Switch) && matches!(input, Input::Link { .. }));
+            // The cases of a `switch` decide only where the list as a whole has to be computed.
+            || (control == Some(Control::Switch) && index == 1 && matches!(input, Input::Link { .. }));
         input.links(&mut |source, _| {
             if decides || graph.nodes[source].pending {
                 visit(source);
@@ -216,14 +223,14 @@ fn keys(
         };
         let identity = |input: &Input| match input {
             Input::Link { node, output } => output_of(*node, *output),
-            Input::Item { node, output, index } => Some(item(&output_of(*node, *output)?, *index)),
+            Input::Item { node, output, index } => Some(item(&output_of(*node, *output)?, index)),
             _ => None,
         };
         let key = node_key(node, thrifty[index], &environment, world, &mut digests, &identity);
         keys[index] = Some(key.map(|(key, whole)| match whole {
             true => key,
             // A key that nothing else has: the node is planned, and blocked when its source fails.
-            false => item(&key, index),
+            false => item(&key, &[index]),
         }));
     }
     (keys, digests)
@@ -288,10 +295,14 @@ fn write_input(
 }
 
 /// Notes at each step which outputs are used for the last time.
-fn release(graph: &Graph, steps: &mut [Step], targets: &[usize]) {
+fn release(graph: &Graph, steps: &mut [Step], targets: &[usize], has_pending: bool) {
     let mut later = vec![false; graph.nodes.len()];
     for target in targets {
         later[*target] = true;
+    }
+    // What pending nodes link to may be needed in a later round.
+    for node in graph.nodes.iter().filter(|node| has_pending && node.pending) {
+        node.links(&mut |source, _| later[source] = true);
     }
     for step in steps.iter_mut().rev() {
         if matches!(step.action, Action::Run(_)) {
@@ -305,29 +316,37 @@ fn release(graph: &Graph, steps: &mut [Step], targets: &[usize]) {
     }
 }
 
-/// The most memory in use at any moment, and the node that runs then.
+/// The most memory in use at any moment, and the node that is at work then.
 struct Peak {
     bytes: u64,
     node: Option<usize>,
+    /// It computes; its outputs are not from the cache.
+    runs: bool,
 }
 
-fn peak(graph: &Graph, steps: &[Step]) -> Peak {
-    let mut live = 0u64;
-    let mut peak = Peak { bytes: 0, node: None };
-    for step in steps {
-        let node = &graph.nodes[step.node];
-        let working = match (&step.action, &node.thrifty) {
-            (Action::Cached(_), _) => node.memory.kept,
-            (_, Some(thrifty)) if step.thrifty => thrifty.working.max(node.memory.kept),
-            _ => node.memory.working,
-        };
-        if live.saturating_add(working) > peak.bytes {
-            peak = Peak { bytes: live.saturating_add(working), node: Some(step.node) };
+impl Planner<'_> {
+    fn peak(&self, plan: &Plan) -> Peak {
+        let nodes = &self.graph.nodes;
+        // What earlier rounds left.
+        let left = nodes.iter().filter(|node| self.done.outputs.contains_key(&node.name));
+        let mut live = left.fold(0u64, |live, node| live.saturating_add(node.memory.kept));
+        let mut peak = Peak { bytes: 0, node: None, runs: false };
+        for step in &plan.steps {
+            let node = &nodes[step.node];
+            let working = match (&step.action, &node.thrifty) {
+                (Action::Cached(_), _) => node.memory.kept,
+                (_, Some(thrifty)) if step.thrifty => thrifty.working.max(node.memory.kept),
+                _ => node.memory.working,
+            };
+            if live.saturating_add(working) > peak.bytes {
+                let runs = matches!(step.action, Action::Run(_));
+                peak = Peak { bytes: live.saturating_add(working), node: Some(step.node), runs };
+            }
+            live = live.saturating_add(node.memory.kept);
+            for released in &step.release {
+                live = live.saturating_sub(nodes[*released].memory.kept);
+            }
         }
-        live = live.saturating_add(node.memory.kept);
-        for released in &step.release {
-            live = live.saturating_sub(graph.nodes[*released].memory.kept);
-        }
+        peak
     }
-    peak
 }

@@ -68,6 +68,11 @@ pub struct DomainValue {
 }
 
 impl DomainValue {
+    /// The name of its type.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// A digest of its content, where that is at hand.
     pub(crate) fn digest(&self) -> Option<Digest> {
         (self.digest)(&*self.content)
@@ -119,6 +124,14 @@ impl Value {
             Value::List(items) => Type::list(items.first().map_or(Type::Any, Value::ty)),
             Value::Domain(domain) => Type::Domain(domain.name),
         }
+    }
+
+    /// An item of a list, or of a list in it: positions, outermost list first.
+    pub(crate) fn item(&self, at: &[usize]) -> Option<&Value> {
+        at.iter().try_fold(self, |value, index| match value {
+            Value::List(items) => items.get(*index),
+            _ => None,
+        })
     }
 
     /// Bytes of memory it holds on to.

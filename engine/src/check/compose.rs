@@ -259,7 +259,7 @@ impl<'d> Composition<'d> {
 }
 
 /// The path without `.` and `folder/..`.
-pub(super) fn plain(path: &Path) -> PathBuf {
+pub(crate) fn plain(path: &Path) -> PathBuf {
     use std::path::Component;
     let mut plain = PathBuf::new();
     for component in path.components() {

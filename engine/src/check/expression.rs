@@ -24,10 +24,15 @@ pub(super) struct Resolver<'a> {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// How many parameters and outputs of included graphs an expression went through.
     pub(super) depth: usize,
+    /// How often an expression did so in all.
+    pub(super) ways: usize,
 }
 
 /// More than any composition of files needs: an output of a graph that is its own input goes round for ever.
 const LONGEST_WAY: usize = 100;
+
+/// A chain of files of which each uses the one before twice would otherwise double the work with every file.
+const MOST_WAYS: usize = 200_000;
 
 /// Where an expression stands.
 #[derive(Clone, Copy)]
@@ -136,6 +141,14 @@ impl Resolver<'_> {
 
     /// Goes one parameter or output further, unless that has been done too often.
     fn deeper<T>(&mut self, span: Span, go: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        self.ways += 1;
+        if self.ways == MOST_WAYS {
+            let message = "outputs and parameters of included graphs lead to one another too many times";
+            self.diagnostics.push(Diagnostic::new(Code::Cycle, span, message).label("here"));
+        }
+        if self.ways >= MOST_WAYS {
+            return None;
+        }
         if self.depth >= LONGEST_WAY {
             let message = "this goes round in a circle through the outputs of a graph";
             self.diagnostics.push(Diagnostic::new(Code::Cycle, span, message).label("in the circle"));

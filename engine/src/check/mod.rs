@@ -27,7 +27,7 @@ use crate::types::Type;
 use crate::world::World;
 
 use compose::Composition;
-pub(crate) use compose::GRAPH;
+pub(crate) use compose::{GRAPH, plain};
 use expression::{Resolver, Site};
 use inputs::Override;
 use params::{Given, Params};
@@ -93,6 +93,7 @@ pub fn check(
         everywhere: &overrides.everywhere,
         diagnostics: Vec::new(),
         depth: 0,
+        ways: 0,
     };
     let mut drafts: Vec<Draft> = sweep::drafts(&sweeps, composition.nodes.len());
     drafts.extend((0..composition.nodes.len()).filter_map(|index| resolver.node(index)));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::Draft;
 use super::params::{Params, overridden};
-use super::{Draft, unknown_override};
 use crate::control::Control;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{CacheMode, Document};
@@ -12,6 +12,7 @@ use crate::expand::SweepValues;
 use crate::node::Node;
 use crate::registry::Kind;
 use crate::spec::NodeSpec;
+use crate::suggest::suggest;
 use crate::template::plain;
 use crate::value::Value;
 
@@ -51,8 +52,10 @@ pub(super) fn read(
     for name in sweeps.iter().flat_map(|sweep| &sweep.names) {
         let known: Vec<&str> = document.params.iter().map(|param| param.name.value.as_str()).collect();
         if !known.contains(&name.as_str()) {
+            let message = format!("`--sweep {name}=...`: the graph has no such parameter");
             diagnostics.push(
-                unknown_override(name, "the graph has no such parameter", known)
+                Diagnostic::without_place(Code::UnknownOverride, message)
+                    .maybe_help(suggest(name, known))
                     .help("only parameters are swept, not inputs of nodes"),
             );
         } else if seen.contains(&name.as_str()) {
@@ -68,12 +71,13 @@ pub(super) fn read(
             for (name, text) in sweep.names.iter().zip(row) {
                 let param = document.params.iter().find(|param| param.name.value == *name);
                 let value = param.and_then(|param| overridden(("sweep", name), param, text, diagnostics));
-                let value = value.unwrap_or(Value::Bool(false));
                 // As `--set` would be recorded: a picture of a sweep is that of a run of its own.
-                let written = plain(&value);
-                values.push((value, written));
+                values.extend(value.map(|value| (value.clone(), plain(&value))));
             }
-            rows.push(values);
+            // A value that is wrong is reported, and its turn left out.
+            if values.len() == row.len() {
+                rows.push(values);
+            }
         }
         Arc::new(SweepValues { names: sweep.names.clone(), rows })
     };

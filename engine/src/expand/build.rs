@@ -1,16 +1,17 @@
 //! Makes the nodes of every turn.
 
-use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::fits::{coerced, fact, misfits};
 use super::infer::infer;
-use super::resolve::Resolved;
+use super::resolve::{DEEPEST_LIST, LARGEST_LIST, Resolved};
 use super::scope::Scope;
 use super::turns::Turns;
 use super::{Declared, Expansion, Judge, Known};
 use crate::control::Control;
+use crate::diagnostic::Code;
 use crate::fact::Fact;
 use crate::graph::{GraphNode, Input, Instance};
 use crate::inquiry::Inquiry;
@@ -51,8 +52,8 @@ pub(super) struct Builder<'a> {
     in_turns: HashMap<(usize, Turn), Built>,
     /// What folds carried into their turns, by fold and the turn around it.
     pub(super) carried: RefCell<HashMap<(usize, Turn), Vec<Option<Input>>>>,
-    /// Folds whose value nests deeper in every turn.
-    pub(super) too_deep: RefCell<BTreeSet<usize>>,
+    /// A list of the node that is being built exceeds the limits.
+    pub(super) too_large: Cell<bool>,
 }
 
 /// Nodes that have to be built before an attempt can go on.
@@ -76,7 +77,7 @@ impl<'a> Builder<'a> {
             once: vec![None; count],
             in_turns: HashMap::new(),
             carried: RefCell::default(),
-            too_deep: RefCell::default(),
+            too_large: Cell::new(false),
         }
     }
 
@@ -96,14 +97,7 @@ impl<'a> Builder<'a> {
                     Some(Built::Nothing | Built::Turns(_)) | None => continue,
                 };
                 let name = instance_name(&node.name, &turn);
-                let effect = node.kind.spec.effect;
-                instances.push(Instance {
-                    declared: node.name.clone(),
-                    name,
-                    outputs,
-                    node: position,
-                    effect,
-                });
+                instances.push(Instance { declared: node.name.clone(), name, outputs, node: position });
             }
         }
         let mut outputs = Vec::with_capacity(declared.outputs.len());
@@ -112,13 +106,7 @@ impl<'a> Builder<'a> {
             for turn in self.every_turn(&scope) {
                 if let Resolved::Input(input) = self.resolve_now(input, &scope, &turn) {
                     let (declared, name) = (name.clone(), instance_name(name, &turn));
-                    outputs.push(Instance {
-                        declared,
-                        name,
-                        outputs: vec![input],
-                        node: None,
-                        effect: false,
-                    });
+                    outputs.push(Instance { declared, name, outputs: vec![input], node: None });
                 }
             }
         }
@@ -203,6 +191,17 @@ impl<'a> Builder<'a> {
 
     /// A node in a turn; `None` when something has to be built first.
     fn attempt(&mut self, index: usize, turn: &Turn, missing: &mut Missing) -> Option<Built> {
+        let built = self.attempt_within_limits(index, turn, missing);
+        if built.is_some() && self.too_large.replace(false) {
+            let message = format!(
+                "it gets a list of more than {LARGEST_LIST} items, or one that nests more than {DEEPEST_LIST} levels deep"
+            );
+            return Some(self.refuse(index, turn, &Mistake::new(message).code(Code::OutOfRange)));
+        }
+        built
+    }
+
+    fn attempt_within_limits(&mut self, index: usize, turn: &Turn, missing: &mut Missing) -> Option<Built> {
         let declared = self.declared;
         let node = &declared.nodes[index];
         if let Some(control) = node.kind.spec.control {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::build::{Builder, Built, Missing, Turn};
 use super::fits::{self, fact};
-use super::resolve::{DEEPEST_LIST, Resolved, list_of};
+use super::resolve::{Resolved, list_of};
 use super::turns::Turns;
 use crate::control::Control;
 use crate::diagnostic::Code;
@@ -40,6 +40,9 @@ impl Builder<'_> {
             let rows = sweep.rows.iter().map(|row| row.iter().map(|(value, _)| value.clone()).collect());
             return Some(Built::Turns(Rc::new(Turns::Sweep(rows.collect()))));
         }
+        if let Some(mistake) = self.wrong_decider(index, control, turn) {
+            return Some(self.refuse(index, turn, &mistake));
+        }
         match control {
             Control::If => self.decide_if(index, turn, missing),
             Control::Switch => self.decide_switch(index, turn, missing),
@@ -57,6 +60,24 @@ impl Builder<'_> {
         self.resolve(&self.declared.nodes[index].inputs[input], scope, turn, missing)
     }
 
+    /// A value that decides and is not what its socket takes. It would decide nothing, or something else.
+    fn wrong_decider(&self, index: usize, control: Control, turn: &Turn) -> Option<Mistake> {
+        let node = &self.declared.nodes[index];
+        // `if` tells by itself what is wrong with its condition.
+        let deciders = if control == Control::If { &[] } else { control.deciders() };
+        deciders.iter().filter(|at| !node.unresolved[**at]).find_map(|at| {
+            // What is written at the input itself has been judged there.
+            if matches!(node.inputs[*at], Input::Absent | Input::Value(_)) {
+                return None;
+            }
+            let Resolved::Input(input) = self.input(index, *at, turn, &mut Missing::new()) else {
+                return None;
+            };
+            let value = Input::Value(self.value(&input)?);
+            fits::misfits(&value, fact(&value, &self.nodes).as_ref(), &node.kind.spec.inputs[*at])
+        })
+    }
+
     /// The value of an input, where it is written in the graph, follows from what is, or has been computed.
     pub(super) fn value(&self, input: &Input) -> Option<Value> {
         match input {
@@ -67,10 +88,7 @@ impl Builder<'_> {
                 written.or_else(|| self.known.get(&node.name)?.get(*output).cloned())
             }
             Input::Item { node, output, index } => {
-                match self.value(&Input::Link { node: *node, output: *output })? {
-                    Value::List(items) => items.get(*index).cloned(),
-                    _ => None,
-                }
+                self.value(&Input::Link { node: *node, output: *output })?.item(index).cloned()
             }
             Input::List(items) => {
                 let values: Option<Vec<Value>> = items.iter().map(|item| self.value(item)).collect();
@@ -160,9 +178,13 @@ impl Builder<'_> {
         let position = match &on {
             Value::Int(position) => usize::try_from(*position).ok(),
             name => match self.input(index, 2, turn, missing) {
+                Resolved::Input(Input::Absent) => None,
                 Resolved::Input(names) => match self.value(&names) {
                     Some(Value::List(names)) => names.iter().position(|known| known == name),
-                    _ => None,
+                    _ => {
+                        let inputs = self.all(index, turn, missing)?;
+                        return Some(self.wait(index, turn, inputs, vec![Fact::of(Type::Any)]));
+                    }
                 },
                 Resolved::Nothing => None,
                 Resolved::Missing => return None,
@@ -258,14 +280,18 @@ impl Builder<'_> {
             Input::Link { node, output } => match self.value(list) {
                 Some(Value::List(items)) => Items::Known(
                     (0..items.len())
-                        .map(|index| Input::Item { node: *node, output: *output, index })
+                        .map(|index| Input::Item { node: *node, output: *output, index: vec![index] })
                         .collect(),
                 ),
                 _ => Items::Unknown,
             },
             // A list in a list that has been computed.
-            Input::Item { .. } => match self.value(list) {
-                Some(Value::List(items)) => Items::Known(items.iter().cloned().map(Input::Value).collect()),
+            Input::Item { node, output, index } => match self.value(list) {
+                Some(Value::List(items)) => {
+                    let inside = |next: usize| [&index[..], &[next]].concat();
+                    let item = |next| Input::Item { node: *node, output: *output, index: inside(next) };
+                    Items::Known((0..items.len()).map(item).collect())
+                }
                 _ => Items::Unknown,
             },
             Input::Value(_) | Input::Absent | Input::Template(_) => Items::Unknown,
@@ -443,16 +469,7 @@ impl Builder<'_> {
             Ok(closed) => closed,
             Err(built) => return Some(built),
         };
-        let last = self.carried(fold, &at, turns.count(), missing);
-        if self.too_deep.borrow().contains(&fold) {
-            let message = format!(
-                "`next` puts the value into a list in every turn: more than {DEEPEST_LIST} levels deep"
-            );
-            let mistake =
-                Mistake::at("next", message).code(Code::OutOfRange).label("nests deeper in every turn");
-            return Some(self.refuse(index, turn, &mistake));
-        }
-        match last {
+        match self.carried(fold, &at, turns.count(), missing) {
             Resolved::Input(input) => Some(Built::Passes(vec![input])),
             Resolved::Nothing => Some(Built::Nothing),
             Resolved::Missing => None,

@@ -15,7 +15,8 @@ pub(crate) fn fact(input: &Input, nodes: &[GraphNode]) -> Option<Fact> {
         Input::Value(value) => Some(Fact::constant(value.clone())),
         Input::Link { node, output } => nodes.get(*node)?.outputs.get(*output).cloned(),
         Input::Item { node, output, index } => {
-            Some(item(nodes.get(*node)?.outputs.get(*output)?, Some(*index)))
+            let list = nodes.get(*node)?.outputs.get(*output)?.clone();
+            Some(index.iter().fold(list, |list, index| item(&list, Some(*index))))
         }
         Input::List(items) => {
             let item = items.first().and_then(|item| fact(item, nodes)).map_or(Type::Any, |fact| fact.ty);

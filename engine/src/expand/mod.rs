@@ -13,14 +13,17 @@ mod scope;
 mod turns;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use scope::ScopeMistake;
 
+use crate::check::plain;
 use crate::control::Control;
 use crate::document::CacheMode;
 use crate::graph::{Graph, GraphNode, Input, Instance};
 use crate::mistake::Mistake;
+use crate::node_error::NodeError;
 use crate::registry::Kind;
 use crate::value::Value;
 use crate::world::World;
@@ -117,7 +120,8 @@ impl Declared {
 impl Graph {
     /// The graph with what is known by now: what was pending is decided as far as it can be.
     pub(crate) fn expanded(&self, world: &dyn World, known: &Known) -> Graph {
-        let Expansion { nodes, instances, outputs } = self.declared.expand(world, known, &mut Deaf);
+        let Expansion { mut nodes, instances, outputs } = self.declared.expand(world, known, &mut Deaf);
+        refuse_same_output(&mut nodes);
         Graph {
             nodes,
             instances,
@@ -127,4 +131,34 @@ impl Graph {
             declared: Arc::clone(&self.declared),
         }
     }
+}
+
+/// Lets only the first of several nodes write to a path. What is written in the graph has been checked for that; what
+/// a run has expanded has not.
+fn refuse_same_output(nodes: &mut [GraphNode]) {
+    let mut first: HashMap<PathBuf, String> = HashMap::new();
+    for node in nodes.iter_mut().filter(|node| !node.pending && node.refused.is_none()) {
+        for path in written_paths(node) {
+            if let Some(other) = first.get(&path) {
+                let message = format!("`{other}` writes to `{}` too", path.display());
+                node.refused = Some(NodeError::failed(message));
+                break;
+            }
+            first.insert(path, node.name.clone());
+        }
+    }
+}
+
+/// The paths that a node writes to, without `.` and `folder/..`.
+fn written_paths(node: &GraphNode) -> Vec<PathBuf> {
+    if !node.kind.spec.effect {
+        return Vec::new();
+    }
+    let inputs = node.kind.spec.inputs.iter().zip(&node.inputs).filter(|(spec, _)| spec.template);
+    inputs
+        .filter_map(|(_, input)| match input {
+            Input::Value(Value::Path(path)) => Some(plain(path)),
+            _ => None,
+        })
+        .collect()
 }

@@ -66,7 +66,17 @@ impl Builder<'_> {
                         Resolved::Missing => {}
                     }
                 }
-                if missing.is_empty() { Resolved::Input(list_of(list)) } else { Resolved::Missing }
+                if !missing.is_empty() {
+                    return Resolved::Missing;
+                }
+                let list = list_of(list);
+                match is_within_limits(&list) {
+                    true => Resolved::Input(list),
+                    false => {
+                        self.too_large.set(true);
+                        Resolved::Nothing
+                    }
+                }
             }
         }
     }
@@ -128,10 +138,6 @@ impl Builder<'_> {
             };
             let value = match value {
                 Resolved::Missing => return Resolved::Missing,
-                Resolved::Input(value) if is_deeper(&value, DEEPEST_LIST) => {
-                    self.too_deep.borrow_mut().insert(fold);
-                    None
-                }
                 Resolved::Input(value) => Some(value),
                 Resolved::Nothing => None,
             };
@@ -191,23 +197,33 @@ pub(super) fn list_of(items: Vec<Input>) -> Input {
     values.map_or_else(|| Input::List(items), |values| Input::Value(Value::List(values.into())))
 }
 
-/// A fold that puts its value into a list in every turn nests deeper with each. Deeper than this is a mistake.
+/// Lists nest at most so deep: a fold that puts its value into a list in every turn would nest without end.
 pub(super) const DEEPEST_LIST: usize = 64;
 
-/// Do lists in an input nest deeper than so many levels?
-fn is_deeper(input: &Input, levels: usize) -> bool {
-    match (input, levels) {
-        (Input::List(_), 0) => true,
-        (Input::List(items), _) => items.iter().any(|item| is_deeper(item, levels - 1)),
-        (Input::Value(value), _) => value_is_deeper(value, levels),
-        _ => false,
+/// Lists hold at most so many items: one that holds the list before it twice, and so on, would fill any memory.
+pub(super) const LARGEST_LIST: usize = 1_000_000;
+
+fn is_within_limits(input: &Input) -> bool {
+    let mut left = LARGEST_LIST;
+    fits(input, DEEPEST_LIST, &mut left)
+}
+
+fn fits(input: &Input, levels: usize, left: &mut usize) -> bool {
+    match input {
+        Input::List(items) => levels > 0 && items.iter().all(|item| fits(item, levels - 1, left)),
+        Input::Value(value) => value_fits(value, levels, left),
+        _ => take_one(left),
     }
 }
 
-fn value_is_deeper(value: &Value, levels: usize) -> bool {
-    match (value, levels) {
-        (Value::List(_), 0) => true,
-        (Value::List(items), _) => items.iter().any(|item| value_is_deeper(item, levels - 1)),
-        _ => false,
+fn value_fits(value: &Value, levels: usize, left: &mut usize) -> bool {
+    match value {
+        Value::List(items) => levels > 0 && items.iter().all(|item| value_fits(item, levels - 1, left)),
+        _ => take_one(left),
     }
+}
+
+fn take_one(left: &mut usize) -> bool {
+    *left = left.saturating_sub(1);
+    *left > 0
 }

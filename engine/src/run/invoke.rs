@@ -10,6 +10,7 @@ use crate::cache::Outputs;
 use crate::call::Call;
 use crate::event::Event;
 use crate::graph::GraphNode;
+use crate::key::unique;
 use crate::node_error::NodeError;
 use crate::types::Type;
 use crate::value::Value;
@@ -25,7 +26,7 @@ impl Round<'_> {
                 false => cache.get(&job.key, registry, world),
             };
             if let Some(outputs) = kept.filter(|kept| node.kind.node.is_fresh(&kept.values, world)) {
-                if node.cache.writes() {
+                if node.cache.writes() && self.files_are_as_planned(node) {
                     cache.alias(job.planned, job.key);
                 }
                 options.events.event(&Event::NodeCached { node: node.name.clone() });
@@ -36,7 +37,11 @@ impl Round<'_> {
         let started = Instant::now();
         let values = self.call(node, job)?;
         let elapsed = started.elapsed();
-        let outputs = Outputs::new(values, &job.key);
+        let outputs = match node.cache.reads() {
+            true => Outputs::new(values, &job.key),
+            // What it gave before may have been something else: what has no content to tell is new.
+            false => Outputs::new(values, &unique()),
+        };
         if node.cache.writes() && self.files_are_as_planned(node) {
             self.keep(job, &outputs, elapsed);
         }

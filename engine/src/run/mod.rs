@@ -16,7 +16,8 @@ use crate::done::Done;
 use crate::engine::RunOptions;
 use crate::event::Event;
 use crate::graph::{Graph, Input, Instance};
-use crate::plan::{Plan, Planner};
+use crate::node_error::NodeError;
+use crate::plan::{Plan, Planner, deciding};
 use crate::registry::Registry;
 use crate::value::Value;
 use crate::world::World;
@@ -60,12 +61,15 @@ impl Runner<'_> {
             self.make_room(&graph, &plan);
             let pending: Vec<String> =
                 plan.pending.iter().map(|node| graph.nodes[*node].name.clone()).collect();
-            Round::new(self, &graph, &plan, &done).run(plan, &mut done, &mut report);
+            Round::new(self, &graph, &plan, &mut done).run(plan, &mut done, &mut report);
             let stops = report.interrupted || (self.options.fail_fast && !done.failed.is_empty());
             if pending.is_empty() {
                 break;
             }
-            let next = graph.expanded(self.world, &done.known());
+            for node in graph.nodes.iter().filter(|node| node.pending) {
+                deciding(&graph, node, &mut |source| done.remember(&graph.nodes[source].name));
+            }
+            let next = graph.expanded(self.world, &done.known);
             let undecided = next.nodes.iter().filter(|node| node.pending).count();
             // A decision that cannot be made, because what makes it failed, leaves everything as it was.
             if stops || (undecided == waiting && !progress(&graph, &next)) {
@@ -75,7 +79,7 @@ impl Runner<'_> {
             waiting = undecided;
             graph = Cow::Owned(next);
         }
-        for instance in targets.iter().flat_map(|target| graph.find(target)) {
+        for instance in graph.find_all(targets).into_iter().rev() {
             if let Some(values) = outputs(&graph, instance, &done) {
                 report.outputs.insert(instance.name.clone(), values);
             }
@@ -125,9 +129,16 @@ impl Runner<'_> {
                     Outcome::Blocked { by }
                 }
                 None if report.interrupted => Outcome::Interrupted,
-                None => {
+                None if self.options.fail_fast => {
                     self.options.events.event(&Event::NodeSkipped { node: name.clone() });
                     Outcome::Skipped
+                }
+                None => {
+                    let error = NodeError::failed("what decides whether it runs was never made");
+                    self.options
+                        .events
+                        .event(&Event::NodeFailed { node: name.clone(), message: error.to_string() });
+                    Outcome::Failed(error)
                 }
             };
             report.nodes.push((name.clone(), outcome));
@@ -174,10 +185,7 @@ fn value(graph: &Graph, input: &Input, done: &Done) -> Option<Value> {
             done.outputs.get(&graph.nodes[*node].name)?.values.get(*output).cloned()
         }
         Input::Item { node, output, index } => {
-            match done.outputs.get(&graph.nodes[*node].name)?.values.get(*output)? {
-                Value::List(items) => items.get(*index).cloned(),
-                _ => None,
-            }
+            done.outputs.get(&graph.nodes[*node].name)?.values.get(*output)?.item(index).cloned()
         }
         Input::List(items) => {
             let values: Option<Vec<Value>> = items.iter().map(|item| value(graph, item, done)).collect();

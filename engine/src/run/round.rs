@@ -50,8 +50,13 @@ struct State {
     in_flight: HashMap<Key, Vec<usize>>,
     any_failed: bool,
     interrupted: bool,
+    /// Outputs of an equal node, for steps that waited for it.
+    handed: HashMap<usize, Outputs>,
     spawned: usize,
+    /// Helpers that wait for work.
     idle: usize,
+    /// Threads that wait for work.
+    waiting: usize,
 }
 
 /// What is needed to run a node, taken while the state is locked.
@@ -64,7 +69,7 @@ pub(super) struct Job {
 }
 
 impl<'a> Round<'a> {
-    pub(super) fn new(runner: &'a Runner<'a>, graph: &'a Graph, plan: &Plan, done: &Done) -> Self {
+    pub(super) fn new(runner: &'a Runner<'a>, graph: &'a Graph, plan: &Plan, done: &mut Done) -> Self {
         let mut provenance = graph.provenance.clone();
         let digests = plan.digests.iter().map(|(path, digest)| (path.clone(), digest.to_string()));
         provenance.digests.extend(digests);
@@ -78,15 +83,18 @@ impl<'a> Round<'a> {
         let on_device = nodes.iter().map(|node| graph.nodes[*node].kind.spec.device).collect();
         let mut state = State {
             queue: Queue::new(on_device, helpers == 0),
-            outputs: graph.nodes.iter().map(|node| done.outputs.get(&node.name).cloned()).collect(),
+            // What is left after the round comes back.
+            outputs: graph.nodes.iter().map(|node| done.outputs.remove(&node.name)).collect(),
             users: vec![0; graph.nodes.len()],
             failed: graph.nodes.iter().map(|node| done.failed.get(&node.name).cloned()).collect(),
             outcomes: vec![None; nodes.len()],
             in_flight: HashMap::new(),
             any_failed: !done.failed.is_empty(),
             interrupted: false,
+            handed: HashMap::new(),
             spawned: 0,
             idle: 0,
+            waiting: 0,
         };
         // What pending nodes link to is kept: one of the next rounds may need it.
         let pending = (0..graph.nodes.len()).filter(|node| graph.nodes[*node].pending);
@@ -167,15 +175,17 @@ impl<'a> Round<'a> {
                     if state.outcomes[step].is_some() {
                         self.finish(&mut state, step);
                     }
-                    if state.idle > 0 {
+                    if state.waiting > 0 {
                         self.wake.notify_all();
                     }
                 }
                 None => {
                     self.call_for_help(&mut state, scope);
-                    state.idle += 1;
+                    state.waiting += 1;
+                    state.idle += usize::from(helper);
                     state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-                    state.idle -= 1;
+                    state.idle -= usize::from(helper);
+                    state.waiting -= 1;
                 }
             }
         }
@@ -219,18 +229,28 @@ impl<'a> Round<'a> {
         let (mut state, result) = match self.job(&state, step, planned) {
             Err(error) => (state, Err(error)),
             Ok(job) => {
-                if let Some(waiting) = state.in_flight.get_mut(&job.key) {
+                let shares = node.cache.reads();
+                if let Some(outputs) = state.handed.remove(&step).filter(|_| shares) {
+                    self.runner.options.events.event(&Event::NodeCached { node: node.name.clone() });
+                    (state, Ok((outputs, Outcome::Cached)))
+                } else if let Some(waiting) = state.in_flight.get_mut(&job.key).filter(|_| shares) {
                     waiting.push(step);
                     return state;
+                } else {
+                    if shares {
+                        state.in_flight.insert(job.key, Vec::new());
+                    }
+                    drop(state);
+                    let result = self.run_or_recall(node, &job);
+                    let mut state = self.lock();
+                    for step in state.in_flight.remove(&job.key).filter(|_| shares).unwrap_or_default() {
+                        if let Ok((outputs, _)) = &result {
+                            state.handed.insert(step, outputs.clone());
+                        }
+                        state.queue.put_back(step);
+                    }
+                    (state, result)
                 }
-                state.in_flight.insert(job.key, Vec::new());
-                drop(state);
-                let result = self.run_or_recall(node, &job);
-                let mut state = self.lock();
-                for step in state.in_flight.remove(&job.key).unwrap_or_default() {
-                    state.queue.put_back(step);
-                }
-                (state, result)
             }
         };
         match result {
@@ -293,11 +313,8 @@ impl<'a> Round<'a> {
             Input::Link { node, output } => state.outputs[*node].as_ref()?.identities.get(*output).copied(),
             Input::Item { node, output, index } => {
                 let outputs = state.outputs[*node].as_ref()?;
-                match outputs.values.get(*output)? {
-                    Value::List(items) => content(items.get(*index)?)
-                        .or_else(|| Some(item(outputs.identities.get(*output)?, *index))),
-                    _ => None,
-                }
+                content(outputs.values.get(*output)?.item(index)?)
+                    .or_else(|| Some(item(outputs.identities.get(*output)?, index)))
             }
             _ => None,
         }
@@ -313,10 +330,7 @@ impl<'a> Round<'a> {
             Input::Absent | Input::Template(_) => None,
             Input::Value(value) => Some(value.clone()),
             Input::Link { node, output: index } => Some(output(*node, *index)?.clone()),
-            Input::Item { node, output: list, index } => match output(*node, *list)? {
-                Value::List(items) => items.get(*index).cloned(),
-                _ => None,
-            },
+            Input::Item { node, output: list, index } => output(*node, *list)?.item(index).cloned(),
             Input::List(items) => {
                 let items =
                     items.iter().map(|item| self.value(state, item)).collect::<Result<Vec<_>, _>>()?;
