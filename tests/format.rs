@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use support::{program, root, run, stderr, stdout};
+use support::{files, program, root, run, stderr, stdout};
 
 const LAID_OUT: &str = "// a\nGraph(\n    format: 1,\n    nodes: {},\n)\n";
 const OTHERWISE: &str = "// a\nGraph(format:1,nodes:{})";
@@ -27,8 +27,8 @@ fn piped(folder: &Path, arguments: &[&str], text: &str) -> Output {
 
 #[test]
 fn the_graphs_that_ship_are_laid_out() {
-    let graphs = fs::read_dir(root().join("graphs")).unwrap().map(|entry| entry.unwrap().path());
-    let graphs: Vec<String> = graphs.map(|path| path.display().to_string()).collect();
+    let graphs = files(&root().join("graphs"));
+    let graphs: Vec<String> = graphs.iter().map(|path| path.display().to_string()).collect();
     let arguments: Vec<&str> =
         ["graph", "fmt", "--check"].into_iter().chain(graphs.iter().map(|path| &**path)).collect();
     let output = run(root(), &arguments);

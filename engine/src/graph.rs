@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::document::CacheMode;
 use crate::expand::Declared;
 use crate::fact::Fact;
+use crate::memory_need::{Memory, Thrifty};
 use crate::node_error::NodeError;
 use crate::plan::{ancestors, target_nodes};
 use crate::provenance::Provenance;
@@ -61,10 +62,10 @@ pub struct GraphNode {
     pub outputs: Vec<Fact>,
     /// Files whose content decides the outputs.
     pub files: Vec<PathBuf>,
-    /// Bytes of memory it needs while it runs.
-    pub working_bytes: u64,
-    /// Bytes of memory that its outputs hold on to afterwards.
-    pub output_bytes: u64,
+    /// The memory it needs.
+    pub memory: Memory,
+    /// Another way to compute the same with less memory, where there is one.
+    pub thrifty: Option<Thrifty>,
     /// How its outputs are kept.
     pub cache: CacheMode,
     /// Parameters that have another value here than in the graph as a whole: those of a sweep.

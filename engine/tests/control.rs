@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use lumina_engine::{
-    Call, Engine, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Outcome,
+    Call, Engine, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Outcome,
     Overrides, Registry, RunOptions, Type, Value, render,
 };
 use proptest::prelude::*;
@@ -352,9 +352,10 @@ fn of_list(list: &Value) -> f64 {
 impl Node for Digest {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let known = inquiry.fact("items").and_then(|fact| fact.value.as_ref()).map(of_list);
-        Ok(Inference::outputs([
-            known.map_or_else(|| Fact::of(Type::Float), |known| Fact::constant(Value::Float(known)))
-        ]))
+        Ok(Inference::new(
+            [known.map_or_else(|| Fact::of(Type::Float), |known| Fact::constant(Value::Float(known)))],
+            Memory::SMALL,
+        ))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

@@ -7,11 +7,11 @@ use clap::Args;
 #[derive(Debug, Args)]
 pub(crate) struct LockArguments {
     /// After a run that succeeded, write what it was made from and what it gave into `GRAPH.lock.ron` beside the graph
-    #[arg(long, conflicts_with = "locked", help_heading = "Lock file")]
+    #[arg(long, conflicts_with_all = ["locked", "sweep"], help_heading = "Lock file")]
     pub(crate) lock: bool,
 
     /// Run only if files, node kinds, values and device are those of the lock file
-    #[arg(long, help_heading = "Lock file")]
+    #[arg(long, conflicts_with = "sweep", help_heading = "Lock file")]
     pub(crate) locked: bool,
 }
 

@@ -67,6 +67,7 @@ pub(crate) enum Command {
   lumina-graph run graphs/t2i.ron
   lumina-graph run graphs/t2i.ron --seed 3 --set prompt="a red apple" --set guided.scale=4
   lumina-graph run graphs/t2i.ron --only latent --json
+  lumina-graph run graphs/t2i.ron --sweep prompt="a red apple,a blue owl" --sweep seed=0..4
   lumina-graph run graphs/t2i.ron --lock"#)]
     Run {
         #[command(flatten)]
@@ -77,20 +78,23 @@ pub(crate) enum Command {
     },
     /// Evaluate a graph again whenever it changes
     ///
-    /// An edit to the graph file, to a picture it reads or to a weight file runs only what depends on it; weights stay
-    /// in memory. An edit that makes the graph invalid prints why and keeps the last valid one. Ctrl-C ends it.
-    #[command(after_help = r#"Example:
-  lumina-graph watch graphs/t2i.ron --set steps=8"#)]
+    /// An edit to the graph file, to one it includes, to a picture it reads or to a weight file runs only what depends on
+    /// it; weights stay in memory. An edit that makes the graph invalid prints why and keeps the last valid one. Ctrl-C ends it.
+    #[command(after_help = r#"Examples:
+  lumina-graph watch graphs/t2i.ron --set steps=8
+  lumina-graph watch graphs/t2i.ron --sweep prompt=@prompts.txt"#)]
     Watch(RunArguments),
     /// Find all mistakes of a graph without loading weights
     #[command(after_help = r#"Examples:
   lumina-graph check graphs/t2i.ron
-  lumina-graph check graphs/t2i.ron --set model=models/Lumina-Next-SFT-diffusers"#)]
+  lumina-graph check graphs/t2i.ron --set model=models/Lumina-Next-SFT-diffusers
+  lumina-graph check graphs/t2i.ron --sweep steps=10,20 --sweep guidance=3,4 --zip"#)]
     Check(CheckArguments),
     /// Show what a run would do, in which order and with how much memory
     #[command(after_help = r#"Examples:
   lumina-graph plan graphs/t2i.ron --set width=128 --set height=128
-  lumina-graph plan graphs/t2i.ron --only times --json"#)]
+  lumina-graph plan graphs/t2i.ron --only times --json
+  lumina-graph plan graphs/t2i.ron --sweep seed=0..8"#)]
     Plan(PlanArguments),
     /// Show the node kinds
     #[command(after_help = r#"Example:
@@ -145,6 +149,20 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Where and with how much memory a command computes.
+    fn device(&self) -> Option<&DeviceArguments> {
+        match self {
+            Command::Run { run: arguments, .. } | Command::Watch(arguments) => Some(&arguments.graph.device),
+            Command::Plan(arguments) => Some(&arguments.graph.device),
+            _ => None,
+        }
+    }
+
+    /// Bytes that runs of a command may use, where that was said.
+    pub(crate) fn memory_limit(&self) -> Option<u64> {
+        self.device()?.memory_limit?.checked_mul(1 << 20)
+    }
+
     /// The cache that a command works with.
     pub(crate) fn cache(&self) -> Option<&CacheArguments> {
         match self {

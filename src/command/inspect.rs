@@ -86,6 +86,7 @@ fn picture(context: &Context, path: &Path) -> Result<Value> {
         "file": path.display().to_string(),
         "graph": provenance.graph_name,
         "made by": format!("lumina-graph {} on {}", provenance.engine, provenance.environment),
+        "includes": provenance.includes.keys().collect::<Vec<_>>(),
         "parameters": params,
         "overrides": overrides,
         "digests (BLAKE3)": provenance.digests,

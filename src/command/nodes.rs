@@ -1,6 +1,6 @@
 //! `lumina-graph nodes ls` and `lumina-graph nodes show`.
 
-use lumina_engine::{InputSpec, NodeSpec, Presence, Value, suggest};
+use lumina_engine::{Control, InputSpec, NodeSpec, Presence, Value, suggest};
 use serde_json::json;
 
 use super::Context;
@@ -16,9 +16,11 @@ pub(super) fn nodes(context: &Context, command: &NodesCommand) -> Exit {
             answer(&json!(kinds).to_string());
         }
         NodesCommand::Ls { json: false } => {
-            for kind in registry.kinds() {
-                answer(&format!("{:<20} {}", kind.spec.kind, kind.spec.summary()));
-            }
+            let line = |spec: &NodeSpec| answer(&format!("{:<20} {}", spec.kind, spec.summary()));
+            let decides = |spec: &NodeSpec| spec.control.is_some();
+            registry.kinds().map(|kind| &kind.spec).filter(|spec| !decides(spec)).for_each(line);
+            answer("\nDecide which nodes run, and how often");
+            registry.kinds().map(|kind| &kind.spec).filter(|spec| decides(spec)).for_each(line);
         }
         NodesCommand::Show { kind, json } => match registry.get(kind) {
             Some(kind) if *json => answer(&as_json(&kind.spec).to_string()),
@@ -43,7 +45,13 @@ fn show(spec: &NodeSpec) {
             answer(&format!("  {}: {}{}\n      {}", input.name, input.ty, limits(input), input.doc));
         }
     }
-    answer("\nOutputs");
+    if spec.control == Some(Control::Graph) {
+        answer(
+            "  every parameter of the file, by its name\n\nOutputs\n  every output of the file, by its name",
+        );
+    } else {
+        answer("\nOutputs");
+    }
     for output in &spec.outputs {
         answer(&format!("  {}: {}\n      {}", output.name, output.ty, output.doc));
     }
@@ -92,6 +100,7 @@ fn as_json(spec: &NodeSpec) -> serde_json::Value {
         .collect();
     json!({
         "kind": spec.kind, "version": spec.version, "doc": spec.doc, "effect": spec.effect,
+        "control": spec.control.is_some(),
         "inputs": inputs, "outputs": outputs, "example": spec.example,
     })
 }

@@ -11,6 +11,7 @@ use crate::arguments::RunArguments;
 use crate::exit::Exit;
 use crate::interrupt::stop_on_ctrl_c;
 use crate::messages::{answer, error, say};
+use crate::sweeps;
 use crate::watcher::Watcher;
 use crate::world::LocalWorld;
 
@@ -19,6 +20,10 @@ pub(super) fn watch(context: &Context, arguments: &RunArguments) -> Exit {
         Ok(world) => world,
         Err(failure) => return failure.end(arguments.json),
     };
+    // What can never become right by an edit ends the program.
+    if let Err(failure) = sweeps::read(&arguments.graph.sweep, arguments.graph.zip) {
+        return failure.end(arguments.json);
+    }
     let mut watcher = match Watcher::new() {
         Ok(watcher) => watcher,
         Err(cause) => {
@@ -35,6 +40,7 @@ pub(super) fn watch(context: &Context, arguments: &RunArguments) -> Exit {
             .into_iter()
             .flatten()
             .cloned()
+            .chain(sweeps::files(&arguments.graph.sweep))
             .collect();
         let mut files = own.clone();
         let mut has_graph = false;

@@ -1,7 +1,7 @@
 //! The graph file and the files it includes: one list of nodes, with names like `upscale/decode`.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Code, Diagnostic};
@@ -231,6 +231,22 @@ impl<'d> Composition<'d> {
     /// The texts of all parts, in the order in which spans count them.
     pub(super) fn sources(&self) -> Vec<Source> {
         self.parts.iter().map(|part| part.document.source.clone()).collect()
+    }
+
+    /// The texts of the included files by path, as seen from the folder of the graph file where they lie below it: the
+    /// same for a graph that is run from another folder.
+    pub(super) fn texts(&self) -> BTreeMap<String, String> {
+        let beside = self.parts[0].path.parent().unwrap_or(Path::new(""));
+        let mut texts = BTreeMap::new();
+        for part in &self.parts[1..] {
+            let text = part.document.source.text();
+            let whole = part.path.display().to_string();
+            let short =
+                part.path.strip_prefix(beside).map_or(whole.clone(), |path| path.display().to_string());
+            let is_taken = texts.get(&short).is_some_and(|other| other != text);
+            texts.insert(if is_taken { whole } else { short }, text.to_owned());
+        }
+        texts
     }
 
     /// The included files, each once.

@@ -26,7 +26,8 @@ use crate::suggest::suggest;
 use crate::types::Type;
 use crate::world::World;
 
-use compose::{Composition, GRAPH};
+use compose::Composition;
+pub(crate) use compose::GRAPH;
 use expression::{Resolver, Site};
 use inputs::Override;
 use params::{Given, Params};
@@ -119,13 +120,11 @@ pub fn check(
     if any_error(&diagnostics) {
         return Checked { graph: None, diagnostics, sources };
     }
-    let text =
-        |part: &compose::Part<'_>| (part.path.display().to_string(), part.document.source.text().to_owned());
     let input_overrides = set.iter().filter(|(name, _)| name.contains('.'));
     let provenance = Provenance {
         graph: document.source.text().to_owned(),
         graph_name: document.source.stem(),
-        includes: composition.parts[1..].iter().map(text).collect(),
+        includes: composition.texts(),
         params: sweep::resolved(&params[0], &sweeps),
         overrides: input_overrides.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         engine: env!("CARGO_PKG_VERSION").to_owned(),

@@ -12,6 +12,7 @@ use crate::expand::SweepValues;
 use crate::node::Node;
 use crate::registry::Kind;
 use crate::spec::NodeSpec;
+use crate::template::plain;
 use crate::value::Value;
 
 /// Parameters that take their values together, one row after the other. Several sweeps make every combination.
@@ -67,7 +68,10 @@ pub(super) fn read(
             for (name, text) in sweep.names.iter().zip(row) {
                 let param = document.params.iter().find(|param| param.name.value == *name);
                 let value = param.and_then(|param| overridden(("sweep", name), param, text, diagnostics));
-                values.push((value.unwrap_or(Value::Bool(false)), text.clone()));
+                let value = value.unwrap_or(Value::Bool(false));
+                // As `--set` would be recorded: a picture of a sweep is that of a run of its own.
+                let written = plain(&value);
+                values.push((value, written));
             }
             rows.push(values);
         }
@@ -112,7 +116,7 @@ impl Node for Nothing {
         &self,
         _: &crate::inquiry::Inquiry<'_>,
     ) -> Result<crate::node::Inference, Vec<crate::mistake::Mistake>> {
-        Ok(crate::node::Inference::default())
+        Ok(crate::node::Inference::new([], crate::memory_need::Memory::SMALL))
     }
 
     fn run(&self, _: &crate::call::Call<'_>) -> Result<Vec<Value>, crate::node_error::NodeError> {

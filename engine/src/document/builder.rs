@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Expression;
+use super::{CacheMode, Expression};
 use crate::source::Source;
 
 /// Builds the text of a graph.
@@ -20,18 +20,26 @@ pub struct GraphBuilder {
     about: String,
     params: String,
     nodes: String,
+    outputs: String,
 }
 
-/// Collects the inputs of one node.
+/// Collects what is said of one node.
 #[derive(Clone, Debug, Default)]
 pub struct NodeBuilder {
     inputs: String,
+    cache: CacheMode,
 }
 
 impl GraphBuilder {
     /// An empty graph; the name stands for the file name in messages and output paths.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), about: String::new(), params: String::new(), nodes: String::new() }
+        Self {
+            name: name.into(),
+            about: String::new(),
+            params: String::new(),
+            nodes: String::new(),
+            outputs: String::new(),
+        }
     }
 
     /// What the graph is for.
@@ -57,17 +65,32 @@ impl GraphBuilder {
 
     /// Adds a node.
     pub fn node(mut self, name: &str, kind: &str, inputs: impl FnOnce(NodeBuilder) -> NodeBuilder) -> Self {
-        let inputs = inputs(NodeBuilder::default()).inputs;
-        self.nodes += &format!("        {}: Node(kind: {}, with: {{{inputs}}}),\n", quote(name), quote(kind));
+        let NodeBuilder { inputs, cache } = inputs(NodeBuilder::default());
+        let cache = match cache {
+            CacheMode::On => String::new(),
+            other => format!(", cache: {}", other.name()),
+        };
+        self.nodes +=
+            &format!("        {}: Node(kind: {}, with: {{{inputs}}}{cache}),\n", quote(name), quote(kind));
+        self
+    }
+
+    /// Adds to what the graph gives: to a run, and to a graph that includes it.
+    pub fn output(mut self, name: &str, value: impl Into<Expression>) -> Self {
+        self.outputs += &format!("        {}: {},\n", quote(name), write_expression(&value.into()));
         self
     }
 
     /// The graph as a file.
     pub fn to_ron(&self) -> String {
-        let Self { about, params, nodes, .. } = self;
+        let Self { about, params, nodes, outputs, .. } = self;
         let about = quote(about);
+        let outputs = match outputs.is_empty() {
+            true => String::new(),
+            false => format!("    outputs: {{\n{outputs}    }},\n"),
+        };
         format!(
-            "Graph(\n    format: 1,\n    about: {about},\n    params: {{\n{params}    }},\n    nodes: {{\n{nodes}    }},\n)\n"
+            "Graph(\n    format: 1,\n    about: {about},\n    params: {{\n{params}    }},\n    nodes: {{\n{nodes}    }},\n{outputs})\n"
         )
     }
 
@@ -81,6 +104,12 @@ impl NodeBuilder {
     /// Gives an input a literal, a [`link`] or a [`param`].
     pub fn with(mut self, input: &str, value: impl Into<Expression>) -> Self {
         self.inputs += &format!("{}: {}, ", quote(input), write_expression(&value.into()));
+        self
+    }
+
+    /// Says how the outputs of the node are kept.
+    pub fn cache(mut self, mode: CacheMode) -> Self {
+        self.cache = mode;
         self
     }
 }
@@ -171,6 +200,18 @@ impl From<String> for Expression {
 mod tests {
     use super::*;
     use crate::document::parse;
+
+    #[test]
+    fn outputs_and_ways_to_keep_values_are_written() {
+        let graph = GraphBuilder::new("g")
+            .node("a", "k", |node| node.with("x", 1).cache(CacheMode::ReadOnly))
+            .node("b", "k", |node| node)
+            .output("all", link("a.out"));
+        let (document, diagnostics) = parse(graph.source());
+        assert_eq!(diagnostics, []);
+        assert_eq!((document.nodes[0].cache, document.nodes[1].cache), (CacheMode::ReadOnly, CacheMode::On));
+        assert_eq!(document.outputs[0].1.value, link("a.out"));
+    }
 
     proptest::proptest! {
         #[test]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::builder::write_expression;
-use super::{Document, NodeDeclaration, ParamDeclaration};
+use super::builder::{quote, write_expression};
+use super::{CacheMode, Document, NodeDeclaration, ParamDeclaration};
 
 /// A difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// What it is about: `node latent`, `latent.solver`, `parameter seed`.
+    /// What it is about: `node latent`, `latent.solver`, `cache latent`, `parameter seed`, `output image`.
     pub place: String,
     /// What stands there in the first graph; `None` where there is nothing.
     pub before: Option<String>,
@@ -41,7 +41,13 @@ fn facts(document: &Document) -> BTreeMap<String, String> {
     }
     for node in &document.nodes {
         facts.insert(format!("node {}", node.name.value), node.kind.value.clone());
+        if node.cache != CacheMode::On {
+            facts.insert(format!("cache {}", node.name.value), node.cache.name().to_owned());
+        }
         facts.extend(inputs(node));
+    }
+    for (name, expression) in &document.outputs {
+        facts.insert(format!("output {}", name.value), write_expression(&expression.value));
     }
     facts
 }
@@ -53,6 +59,9 @@ fn inputs(node: &NodeDeclaration) -> impl Iterator<Item = (String, String)> + '_
 }
 
 fn describe_param(param: &ParamDeclaration) -> String {
+    if let Some(flows) = &param.flows {
+        return format!("Input(type: {})", quote(&flows.value));
+    }
     let mut parts = Vec::new();
     parts.extend(
         param.default.as_ref().map(|default| format!("default: {}", write_expression(&default.value))),
@@ -89,5 +98,27 @@ mod tests {
         );
         let places: Vec<String> = diff(&one, &other).into_iter().map(|difference| difference.place).collect();
         assert_eq!(places, ["a.x", "node b", "parameter p"]);
+    }
+
+    #[test]
+    fn outputs_and_ways_to_keep_values_are_places_of_their_own() {
+        let one = document(
+            r#"Graph(format: 1, params: {"p": Input(type: "Latent")}, nodes: {"a": Node(kind: "k", cache: off)},
+                outputs: {"x": Link("a"), "y": Param("p")})"#,
+        );
+        let other = document(
+            r#"Graph(format: 1, params: {"p": Input(type: "Image")}, nodes: {"a": Node(kind: "k", cache: on)},
+                outputs: {"x": Link("a.out"), "y": Param("p")})"#,
+        );
+        let text = |text: &str| Some(text.to_owned());
+        let difference = |place: &str, before, after| Difference { place: place.to_owned(), before, after };
+        assert_eq!(
+            diff(&one, &other),
+            [
+                difference("cache a", text("off"), None),
+                difference("output x", text("Link(\"a\")"), text("Link(\"a.out\")")),
+                difference("parameter p", text("Input(type: \"Latent\")"), text("Input(type: \"Image\")")),
+            ]
+        );
     }
 }

@@ -5,6 +5,7 @@ mod diff;
 mod dot;
 mod format;
 mod fragment;
+mod inline;
 mod parse;
 mod reference;
 mod restore;
@@ -123,6 +124,11 @@ impl CacheMode {
         ("refresh", CacheMode::Refresh),
         ("read_only", CacheMode::ReadOnly),
     ];
+
+    /// Its name in graphs.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, mode)| *mode == self).map_or("on", |(name, _)| name)
+    }
 
     /// May outputs be taken from a cache?
     pub(crate) fn reads(self) -> bool {

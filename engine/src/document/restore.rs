@@ -1,15 +1,19 @@
 //! A graph file with the values of a run written into it: run again, it gives the same.
 
 use super::builder::quote;
+use super::inline::{Inlining, apply, set_values};
 use super::parse::parse_literal;
-use super::{Document, NodeDeclaration, ParamDeclaration};
+use super::{CacheMode, Document, NodeDeclaration, ParamDeclaration, format};
 use crate::provenance::Provenance;
 use crate::registry::Registry;
-use crate::source::{Span, Spanned};
+use crate::source::{Source, Span, Spanned};
 use crate::types::Type;
 
 /// The text of a document with the parameters and overrides of a run as its own values. Everything else, comments
 /// included, stays as it is. What the run set but the document does not have is left out.
+///
+/// Graphs that it includes are written into it, so that it runs without their files: the node `latent` of `upscale` becomes
+/// `upscale_latent`.
 pub fn restore(document: &Document, provenance: &Provenance, registry: &Registry) -> String {
     let mut edits: Vec<(Span, String)> = Vec::new();
     for param in &document.params {
@@ -17,27 +21,24 @@ pub fn restore(document: &Document, provenance: &Provenance, registry: &Registry
             edits.push(set_default(document, param, &literal(&param.ty, value)));
         }
     }
+    let mut overridden = Vec::new();
     for node in &document.nodes {
-        let prefix = format!("{}.", node.name.value);
-        let set: Vec<(&str, String)> = provenance
-            .overrides
-            .iter()
-            .filter_map(|(name, value)| {
-                let input = name.strip_prefix(&prefix)?;
-                let kind = registry.get(&node.kind.value)?;
-                let spec = kind.spec.inputs.iter().find(|spec| spec.name == input)?;
-                Some((input, literal(&spec.ty, value)))
-            })
-            .collect();
-        edits.extend(set_inputs(node, &set));
+        let set = set_values(&format!("{}.", node.name.value), node, provenance, registry);
+        overridden.extend(set_inputs(node, &set));
     }
-    // From the end, so that earlier places stay where they are.
-    edits.sort_by_key(|(span, _)| std::cmp::Reverse(*span));
-    let mut text = document.source.text().to_owned();
-    for (span, new) in edits {
-        text.replace_range(span.range(), &new);
+    let mut inlining = Inlining::new(document, provenance, registry);
+    if inlining.is_needed() {
+        let spans: Vec<Span> = overridden.iter().map(|(span, _)| *span).collect();
+        edits.extend(inlining.edits(&spans));
     }
-    text
+    edits.extend(overridden);
+    let text = document.source.text();
+    let restored = apply(text, 0..text.len(), edits);
+    if !inlining.is_needed() {
+        return restored;
+    }
+    // Nodes of other files stand in it with the indentation they had there.
+    format(&Source::new(document.source.path(), restored.as_str())).unwrap_or(restored)
 }
 
 fn set_default(document: &Document, param: &ParamDeclaration, value: &str) -> (Span, String) {
@@ -54,7 +55,7 @@ fn set_default(document: &Document, param: &ParamDeclaration, value: &str) -> (S
     }
 }
 
-fn set_inputs(node: &NodeDeclaration, set: &[(&str, String)]) -> Vec<(Span, String)> {
+pub(super) fn set_inputs(node: &NodeDeclaration, set: &[(&str, String)]) -> Vec<(Span, String)> {
     let given = |input: &str| node.inputs.iter().find(|(name, _)| name.value == input);
     let mut edits = Vec::new();
     let mut added = String::new();
@@ -68,13 +69,18 @@ fn set_inputs(node: &NodeDeclaration, set: &[(&str, String)]) -> Vec<(Span, Stri
         (true, _) => {}
         (false, Some((first, _))) => edits.push((Span::new(first.span.start, first.span.start), added)),
         (false, None) => {
-            edits.push((node.span, format!("Node(kind: {}, with: {{ {added}}})", quote(&node.kind.value))));
+            let cache = match node.cache {
+                CacheMode::On => String::new(),
+                other => format!(", cache: {}", other.name()),
+            };
+            let kind = quote(&node.kind.value);
+            edits.push((node.span, format!("Node(kind: {kind}, with: {{ {added}}}{cache})")));
         }
     }
     edits
 }
 
-fn literal(ty: &Type, value: &str) -> String {
+pub(super) fn literal(ty: &Type, value: &str) -> String {
     let is_number = || value.parse::<f64>().is_ok();
     let is_list = || value.trim_start().starts_with('[') && parse_literal(value).is_some();
     match ty {
@@ -94,7 +100,6 @@ fn literal(ty: &Type, value: &str) -> String {
 mod tests {
     use super::*;
     use crate::document::parse;
-    use crate::source::Source;
 
     #[test]
     fn parameters_become_defaults_and_comments_stay() {

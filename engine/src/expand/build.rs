@@ -1,6 +1,7 @@
 //! Makes the nodes of every turn.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::fits::{coerced, fact, misfits};
@@ -13,6 +14,7 @@ use crate::control::Control;
 use crate::fact::Fact;
 use crate::graph::{GraphNode, Input, Instance};
 use crate::inquiry::Inquiry;
+use crate::memory_need::Memory;
 use crate::mistake::Mistake;
 use crate::node::Inference;
 use crate::node_error::NodeError;
@@ -47,6 +49,10 @@ pub(super) struct Builder<'a> {
     once: Vec<Option<Built>>,
     /// What nodes inside of iterations have become.
     in_turns: HashMap<(usize, Turn), Built>,
+    /// What folds carried into their turns, by fold and the turn around it.
+    pub(super) carried: RefCell<HashMap<(usize, Turn), Vec<Option<Input>>>>,
+    /// Folds whose value nests deeper in every turn.
+    pub(super) too_deep: RefCell<BTreeSet<usize>>,
 }
 
 /// Nodes that have to be built before an attempt can go on.
@@ -69,6 +75,8 @@ impl<'a> Builder<'a> {
             may_vanish: Vec::with_capacity(count),
             once: vec![None; count],
             in_turns: HashMap::new(),
+            carried: RefCell::default(),
+            too_deep: RefCell::default(),
         }
     }
 
@@ -251,7 +259,7 @@ impl<'a> Builder<'a> {
                 self.judge.mistakes(index, &mistakes);
                 let first = mistakes.first().map(|mistake| NodeError::failed(mistake.message.clone()));
                 (
-                    Inference::default(),
+                    Inference::new([], Memory::SMALL),
                     Some(first.unwrap_or_else(|| NodeError::failed("it refuses its inputs"))),
                 )
             }
@@ -266,7 +274,7 @@ impl<'a> Builder<'a> {
     pub(super) fn refuse(&mut self, index: usize, turn: &Turn, mistake: &Mistake) -> Built {
         self.judge.mistakes(index, std::slice::from_ref(mistake));
         let error = NodeError::failed(mistake.message.clone());
-        self.push(index, turn, Vec::new(), Inference::default(), Some(error))
+        self.push(index, turn, Vec::new(), Inference::new([], Memory::SMALL), Some(error))
     }
 
     /// A node that waits for what decides it, with what is known of its outputs. Without inputs, none of them is there.
@@ -277,7 +285,7 @@ impl<'a> Builder<'a> {
         let may_vanish = inputs.len() < node.inputs.len()
             || inputs.iter().zip(&node.inputs).any(was_removed)
             || (node.kind.spec.control == Some(Control::If) && inputs.contains(&Input::Absent));
-        let inference = Inference { outputs: facts, ..Inference::default() };
+        let inference = Inference::new(facts, Memory::SMALL);
         let built = self.push(index, turn, inputs, inference, None);
         if let (Some(node), Some(vanishes)) = (self.nodes.last_mut(), self.may_vanish.last_mut()) {
             node.pending = true;
@@ -319,8 +327,8 @@ impl<'a> Builder<'a> {
             inputs,
             outputs,
             files: inference.files,
-            working_bytes: inference.working_bytes,
-            output_bytes: inference.output_bytes,
+            memory: inference.memory,
+            thrifty: inference.thrifty,
             cache: declared.cache,
             params: self.swept_params(index, turn),
             pending,

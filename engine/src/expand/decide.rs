@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::build::{Builder, Built, Missing, Turn};
 use super::fits::{self, fact};
-use super::resolve::{Resolved, list_of};
+use super::resolve::{DEEPEST_LIST, Resolved, list_of};
 use super::turns::Turns;
 use crate::control::Control;
 use crate::diagnostic::Code;
@@ -18,14 +18,14 @@ use crate::value::Value;
 /// Turns of one iteration beyond this are a mistake: a graph of so many nodes would never end.
 const MOST_TURNS: usize = 100_000;
 
+/// An iteration that a node closes: the node that opens it, the turn that one is in, and its turns.
+type Closed = (usize, Turn, Rc<Turns>);
+
 /// What a list-like input holds.
 enum Items {
     Known(Vec<Input>),
     Unknown,
 }
-
-/// The node that opens an iteration, the turn of what is around it, and its turns.
-type Closed = (usize, Turn, Rc<Turns>);
 
 impl Builder<'_> {
     /// A control node in a turn; `None` when something has to be built first.
@@ -443,7 +443,16 @@ impl Builder<'_> {
             Ok(closed) => closed,
             Err(built) => return Some(built),
         };
-        match self.carried(fold, &at, turns.count(), missing) {
+        let last = self.carried(fold, &at, turns.count(), missing);
+        if self.too_deep.borrow().contains(&fold) {
+            let message = format!(
+                "`next` puts the value into a list in every turn: more than {DEEPEST_LIST} levels deep"
+            );
+            let mistake =
+                Mistake::at("next", message).code(Code::OutOfRange).label("nests deeper in every turn");
+            return Some(self.refuse(index, turn, &mistake));
+        }
+        match last {
             Resolved::Input(input) => Some(Built::Passes(vec![input])),
             Resolved::Nothing => Some(Built::Nothing),
             Resolved::Missing => None,

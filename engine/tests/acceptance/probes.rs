@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lumina_engine::{
-    Call, Domain, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Registry, Type,
-    Value, World,
+    Call, Domain, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Registry,
+    Type, Value, World,
 };
 
 /// A node that waits for something that never comes gives up after this time.
@@ -92,7 +92,7 @@ impl Node for Probe {
         if self.counted {
             self.probes.inferred.fetch_add(1, SeqCst);
         }
-        Ok(Inference::outputs([Fact::of(self.output.clone())]))
+        Ok(Inference::new([Fact::of(self.output.clone())], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

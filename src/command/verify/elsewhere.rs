@@ -1,6 +1,6 @@
 //! A world in which written files go to a temporary folder: what a user has is never written over.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -18,16 +18,19 @@ pub(super) struct Elsewhere {
     made: Mutex<HashMap<PathBuf, PathBuf>>,
     /// What the graph reads.
     inputs: OnceLock<HashSet<PathBuf>>,
+    /// Graph files as they were, by path: they take the place of what lies on the disk by now.
+    graphs: BTreeMap<PathBuf, String>,
 }
 
 impl Elsewhere {
-    /// A world whose temporary folder lives as long as it does.
+    /// A world whose temporary folder lives as long as it does. `graphs` are the texts of graph files that the recorded one
+    /// includes, by the path they were recorded under.
     ///
     /// # Errors
     /// When there can be no temporary folder.
-    pub(super) fn new(inner: LocalWorld) -> io::Result<Self> {
+    pub(super) fn new(inner: LocalWorld, graphs: BTreeMap<PathBuf, String>) -> io::Result<Self> {
         let folder = tempfile::Builder::new().prefix("lumina-graph-verify-").tempdir()?;
-        Ok(Self { inner, folder, made: Mutex::default(), inputs: OnceLock::new() })
+        Ok(Self { inner, folder, made: Mutex::default(), inputs: OnceLock::new(), graphs })
     }
 
     /// From now on only these files have a digest, and those made here. A file that an earlier run has written where the
@@ -50,11 +53,16 @@ impl Elsewhere {
 
 impl World for Elsewhere {
     fn find(&self, path: &Path) -> Result<PathBuf, NotFound> {
-        self.made(path).map_or_else(|| self.inner.find(path), Ok)
+        // A graph that was not beside the one that includes it was recorded under the path it was found at.
+        let recorded = || self.graphs.keys().find(|recorded| recorded.ends_with(path)).cloned();
+        self.made(path).or_else(recorded).map_or_else(|| self.inner.find(path), Ok)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.inner.read(&self.made(path).unwrap_or_else(|| path.to_owned()))
+        match self.graphs.get(path) {
+            Some(text) => Ok(text.clone().into_bytes()),
+            None => self.inner.read(&self.made(path).unwrap_or_else(|| path.to_owned())),
+        }
     }
 
     fn digest(&self, path: &Path) -> io::Result<Digest> {
@@ -81,7 +89,7 @@ impl World for Elsewhere {
     }
 
     fn exists(&self, path: &Path) -> bool {
-        self.made(path).is_some() || self.inner.exists(path)
+        self.graphs.contains_key(path) || self.made(path).is_some() || self.inner.exists(path)
     }
 
     fn environment(&self) -> String {
@@ -103,7 +111,7 @@ mod tests {
         let path = folder.path().join("a.png");
         std::fs::write(&path, "mine").unwrap();
         let inner = LocalWorld::new(Path::new("g.ron"), "cpu".into(), Resources::default());
-        let world = Elsewhere::new(inner).unwrap();
+        let world = Elsewhere::new(inner, BTreeMap::new()).unwrap();
         world.reads_only([]);
         assert!(world.digest(&path).is_err());
         world.write(&path, b"made").unwrap();
@@ -111,5 +119,19 @@ mod tests {
         assert_eq!(std::fs::read(world.made(&path).unwrap()).unwrap(), b"made");
         assert_eq!(world.digest(&path).unwrap(), Digest::of(b"made"));
         assert_eq!(std::fs::read(world.find(&path).unwrap()).unwrap(), b"made");
+    }
+
+    #[test]
+    fn recorded_graphs_take_the_place_of_those_on_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.ron"), "edited").unwrap();
+        let inner = LocalWorld::new(&folder.path().join("g.ron"), "cpu".into(), Resources::default());
+        let recorded = ["a.ron", "elsewhere/b.ron"].map(|path| (path.into(), "recorded".to_owned()));
+        let world = Elsewhere::new(inner, recorded.into()).unwrap();
+        assert!(world.exists(Path::new("a.ron")) && !world.exists(Path::new("b.ron")));
+        assert_eq!(world.read(Path::new("a.ron")).unwrap(), b"recorded");
+        let found = world.find(Path::new("b.ron")).unwrap();
+        assert_eq!(world.read(&found).unwrap(), b"recorded");
+        assert!(world.find(Path::new("c.ron")).is_err());
     }
 }

@@ -71,7 +71,7 @@ impl Session<'_> {
         }
         let compute = self.compute(&record.environment)?;
         let network = Network { offline: self.arguments.offline, download: true };
-        let world = Elsewhere::new(world_of(&record.beside, compute, network))
+        let world = Elsewhere::new(world_of(&record.beside, compute, network), record.graphs())
             .map_err(|cause| Failure::new(Exit::File, format!("cannot make a temporary folder: {cause}")))?;
         let everywhere = (!record.metadata).then(|| ("metadata".to_owned(), "false".to_owned()));
         let overrides = Overrides {

@@ -86,6 +86,16 @@ impl Record {
         })
     }
 
+    /// The graphs that the recorded one includes, by path; those of a lock file lie beside its graph.
+    pub(super) fn graphs(&self) -> BTreeMap<PathBuf, String> {
+        match &self.subject {
+            Subject::Lock(..) => BTreeMap::new(),
+            Subject::Picture(_, provenance) => {
+                provenance.includes.iter().map(|(path, text)| (path.into(), text.clone())).collect()
+            }
+        }
+    }
+
     /// The nodes to run for; an empty list stands for the whole graph.
     pub(super) fn targets(&self, graph: &Graph) -> Vec<String> {
         match &self.subject {
@@ -151,12 +161,14 @@ fn written_paths(node: &GraphNode) -> impl Iterator<Item = &Path> {
     })
 }
 
-/// May a file have been written to a path, to judge by the name? Of several pictures each has a number behind it.
+/// May a file have been written to a path, to judge by the name? Of several pictures each has a number behind it, and so
+/// has each turn of a sweep.
 fn may_be(file: &Path, path: &Path) -> bool {
     let stem = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let (file, path) = (stem(file), stem(path));
     let number = file.strip_prefix(&path).map(|rest| rest.strip_prefix('_').unwrap_or(rest));
-    number.is_some_and(|number| number.chars().all(|character| character.is_ascii_digit()))
+    let is_number = |character: char| character.is_ascii_digit() || character == '_';
+    number.is_some_and(|number| number.chars().all(is_number))
 }
 
 fn owned((name, value): (&String, &String)) -> (String, String) {
@@ -171,6 +183,7 @@ mod tests {
     fn a_picture_is_recognised_by_its_name_with_or_without_a_number() {
         let to = Path::new("out/t2i_7.png");
         assert!(may_be(Path::new("x/t2i_7.png"), to) && may_be(Path::new("t2i_7_12.png"), to));
+        assert!(may_be(Path::new("t2i_7_1_0.png"), to));
         assert!(!may_be(Path::new("t2i_8.png"), to) && !may_be(Path::new("t2i_7_b.png"), to));
     }
 
