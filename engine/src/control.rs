@@ -50,7 +50,8 @@ impl Control {
     /// The inputs whose values decide.
     pub(crate) fn deciders(self) -> &'static [usize] {
         match self {
-            Control::If | Control::Switch | Control::Map => &[0],
+            Control::If | Control::Map => &[0],
+            Control::Switch => &[0, 2],
             Control::Zip => &[0, 1, 2, 3],
             Control::Fold => &[1, 2],
             Control::Collect | Control::FoldEnd | Control::Sweep | Control::Graph => &[],

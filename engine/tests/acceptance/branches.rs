@@ -316,6 +316,13 @@ fn a_switch_goes_by_position_or_by_name() {
             assert_eq!(number(&report, "end"), end, "{on}");
         }
     }
+    // The names may be computed too.
+    for bench in Bench::each() {
+        let named = nodes("\"fine\"").replace(r#"["fast", "fine"]"#, "Link(\"all\")");
+        let named = format!(r#""all": Node(kind: "any.same", with: {{"value": ["fast", "fine"]}}), {named}"#);
+        let report = run!(bench, &named, targets: ["end"], ran: ["all", "many", "end"]);
+        assert_eq!(number(&report, "end"), 12.5);
+    }
     for bench in Bench::each() {
         for (on, code, words) in [
             ("2", Code::OutOfRange, "there is no case 2, and no `else`"),
