@@ -37,6 +37,9 @@ pub(super) enum Built {
     Turns(Rc<Turns>),
 }
 
+/// What a fold carried into each of its turns; nothing where a branch that was not taken removed it.
+type Carried = Vec<Option<Input>>;
+
 pub(super) struct Builder<'a> {
     pub(super) declared: &'a Declared,
     world: &'a dyn World,
@@ -50,7 +53,7 @@ pub(super) struct Builder<'a> {
     /// What nodes inside of iterations have become.
     in_turns: HashMap<(usize, Turn), Built>,
     /// What folds carried into their turns, by fold and the turn around it.
-    pub(super) carried: RefCell<HashMap<(usize, Turn), Vec<Option<Input>>>>,
+    pub(super) carried: RefCell<HashMap<(usize, Turn), Carried>>,
     /// Folds whose value nests deeper in every turn.
     pub(super) too_deep: RefCell<BTreeSet<usize>>,
 }
