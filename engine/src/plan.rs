@@ -143,7 +143,7 @@ impl Planner<'_> {
                 Some(Step { node, action, release: Vec::new(), thrifty })
             })
             .collect();
-        release(graph, &mut steps, targets, !pending.is_empty());
+        release(graph, &mut steps, targets, &pending);
         Plan { steps, pending, targets: targets.to_vec(), peak_bytes: 0, refusal: None, digests }
     }
 
@@ -170,12 +170,18 @@ pub(crate) fn target_nodes(graph: &Graph, names: &[String]) -> Vec<usize> {
 /// What a pending node needs for the decision that it waits for. Anything else may turn out not to be needed at all.
 pub(crate) fn deciding(graph: &Graph, node: &GraphNode, visit: &mut dyn FnMut(usize)) {
     let control = node.kind.spec.control;
+    // A branch, or what an iteration goes through, is needed only once it is decided.
+    let chooses = control.is_some_and(|control| !control.closes());
     for (index, input) in node.inputs.iter().enumerate() {
         let decides = control.is_some_and(|control| control.deciders().contains(&index))
             // The cases of a `switch` decide only where the list as a whole has to be computed.
             || (control == Some(Control::Switch) && index == 1 && matches!(input, Input::Link { .. }));
+        // How long a list is, its items decide only where they may vanish.
+        let whole = decides && !matches!(input, Input::List(_));
+        // Behind the inputs stands what the node waits for.
+        let may_decide = decides || !chooses || index >= node.kind.spec.inputs.len();
         input.links(&mut |source, _| {
-            if decides || graph.nodes[source].pending {
+            if whole || (may_decide && graph.nodes[source].pending) {
                 visit(source);
             }
         });
@@ -295,14 +301,14 @@ fn write_input(
 }
 
 /// Notes at each step which outputs are used for the last time.
-fn release(graph: &Graph, steps: &mut [Step], targets: &[usize], has_pending: bool) {
+fn release(graph: &Graph, steps: &mut [Step], targets: &[usize], pending: &[usize]) {
     let mut later = vec![false; graph.nodes.len()];
     for target in targets {
         later[*target] = true;
     }
-    // What pending nodes link to may be needed in a later round.
-    for node in graph.nodes.iter().filter(|node| has_pending && node.pending) {
-        node.links(&mut |source, _| later[source] = true);
+    // What pending nodes rest on may be needed in a later round.
+    for (node, wanted) in ancestors(graph, pending).into_iter().enumerate() {
+        later[node] |= wanted;
     }
     for step in steps.iter_mut().rev() {
         if matches!(step.action, Action::Run(_)) {

@@ -38,6 +38,9 @@ pub(super) enum Built {
     Turns(Rc<Turns>),
 }
 
+/// What a fold carried into each of its turns; nothing where a branch that was not taken removed it.
+type Carried = Vec<Option<Input>>;
+
 pub(super) struct Builder<'a> {
     pub(super) declared: &'a Declared,
     world: &'a dyn World,
@@ -51,7 +54,7 @@ pub(super) struct Builder<'a> {
     /// What nodes inside of iterations have become.
     in_turns: HashMap<(usize, Turn), Built>,
     /// What folds carried into their turns, by fold and the turn around it.
-    pub(super) carried: RefCell<HashMap<(usize, Turn), Vec<Option<Input>>>>,
+    pub(super) carried: RefCell<HashMap<(usize, Turn), Carried>>,
     /// A list of the node that is being built exceeds the limits.
     pub(super) too_large: Cell<bool>,
 }

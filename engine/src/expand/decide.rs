@@ -167,26 +167,16 @@ impl Builder<'_> {
             Resolved::Nothing => return Some(Built::Nothing),
             Resolved::Missing => return None,
         };
-        let Some(on) = self.value(&on) else {
-            let inputs = self.all(index, turn, missing)?;
-            let facts = vec![match &inputs[1] {
-                Input::List(cases) => self.either(cases),
-                _ => Fact::of(Type::Any),
-            }];
-            return Some(self.wait(index, turn, inputs, facts));
-        };
+        let Some(on) = self.value(&on) else { return self.wait_for_case(index, turn, missing) };
         let position = match &on {
             Value::Int(position) => usize::try_from(*position).ok(),
             name => match self.input(index, 2, turn, missing) {
-                Resolved::Input(Input::Absent) => None,
+                Resolved::Input(Input::Absent) | Resolved::Nothing => None,
                 Resolved::Input(names) => match self.value(&names) {
                     Some(Value::List(names)) => names.iter().position(|known| known == name),
-                    _ => {
-                        let inputs = self.all(index, turn, missing)?;
-                        return Some(self.wait(index, turn, inputs, vec![Fact::of(Type::Any)]));
-                    }
+                    Some(_) => None,
+                    None => return self.wait_for_case(index, turn, missing),
                 },
-                Resolved::Nothing => None,
                 Resolved::Missing => return None,
             },
         };
@@ -199,10 +189,7 @@ impl Builder<'_> {
             (cases, Some(position)) => match self.resolve(cases, scope, turn, missing) {
                 Resolved::Input(cases) => match self.items(&cases) {
                     Items::Known(cases) => cases.get(position).cloned().map(Resolved::Input),
-                    Items::Unknown => {
-                        let inputs = self.all(index, turn, missing)?;
-                        return Some(self.wait(index, turn, inputs, vec![Fact::of(Type::Any)]));
-                    }
+                    Items::Unknown => return self.wait_for_case(index, turn, missing),
                 },
                 other => Some(other),
             },
@@ -220,6 +207,16 @@ impl Builder<'_> {
                 Some(self.refuse(index, turn, &mistake))
             }
         }
+    }
+
+    /// A `switch` that waits, with what is known of the case it may choose.
+    fn wait_for_case(&mut self, index: usize, turn: &Turn, missing: &mut Missing) -> Option<Built> {
+        let inputs = self.all(index, turn, missing)?;
+        let facts = vec![match &inputs[1] {
+            Input::List(cases) => self.either(cases),
+            _ => Fact::of(Type::Any),
+        }];
+        Some(self.wait(index, turn, inputs, facts))
     }
 
     /// Says why a `switch` has nothing to pass on.

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::graph::{Graph, Input};
 use crate::key::{Identity, Key, content, item};
 use crate::node_error::NodeError;
-use crate::plan::{Action, Plan, node_key};
+use crate::plan::{Action, Plan, ancestors, node_key};
 use crate::provenance::Provenance;
 use crate::value::Value;
 
@@ -96,10 +96,12 @@ impl<'a> Round<'a> {
             idle: 0,
             waiting: 0,
         };
-        // What pending nodes link to is kept: one of the next rounds may need it.
-        let pending = (0..graph.nodes.len()).filter(|node| graph.nodes[*node].pending);
+        // What pending nodes rest on is kept: one of the next rounds may need it.
+        let mut later = ancestors(graph, &plan.pending);
+        nodes.iter().for_each(|node| later[*node] = false);
+        let later = (0..graph.nodes.len()).filter(|node| later[*node]);
         let running = nodes.iter().zip(&keys).filter(|(_, key)| key.is_some()).map(|(node, _)| *node);
-        for node in running.chain(pending.filter(|_| !plan.pending.is_empty())) {
+        for node in running.chain(later) {
             graph.nodes[node].links(&mut |source, _| state.users[source] += 1);
         }
         for target in &plan.targets {

@@ -271,7 +271,6 @@ fn h4_a_list_in_a_computed_list_is_gone_through() {
 }
 
 #[test]
-#[ignore = "bug: items of a list in a computed list have the same key when they have no digest"]
 fn h4_pictures_in_lists_in_a_computed_list_are_told_apart() {
     let nodes = r#"
         "dark": Node(kind: "image.constant", with: {"value": 1}),
