@@ -1,6 +1,6 @@
 //! One round of a run: the steps of a plan, those of the device one after the other, others beside them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Scope, scope};
@@ -379,11 +379,7 @@ impl<'a> Round<'a> {
             }
             input.allows(value).map_err(|(_, message)| NodeError::failed(message))?;
         }
-        let mut swept = None;
-        if !node.params.is_empty() {
-            let provenance = swept.insert(self.provenance.clone());
-            provenance.params.extend(node.params.iter().cloned());
-        }
+        let provenance = spec.effect.then(|| self.provenance_of(node));
         let call = Call {
             node: &node.name,
             names: &names,
@@ -391,7 +387,7 @@ impl<'a> Round<'a> {
             events: self.runner.options.events,
             world: self.runner.world,
             cancel: &self.runner.options.cancel,
-            provenance: swept.as_ref().unwrap_or(&self.provenance),
+            provenance: provenance.as_ref().unwrap_or(&self.provenance),
         };
         let outputs =
             catch_unwind(AssertUnwindSafe(|| node.kind.node.run(&call))).unwrap_or_else(|panic| {
@@ -406,6 +402,18 @@ impl<'a> Round<'a> {
             return Err(NodeError::failed(message));
         }
         Ok(outputs)
+    }
+
+    /// What a node that acts on the outside rests on: its turn of a sweep, and no files but those behind it. What it writes
+    /// is then the same whatever else the run is for.
+    fn provenance_of(&self, node: &GraphNode) -> Provenance {
+        let mut provenance = self.provenance.clone();
+        provenance.params.extend(node.params.iter().cloned());
+        let behind = self.graph.behind(std::slice::from_ref(&node.name));
+        let files: HashSet<String> =
+            behind.into_iter().flat_map(|node| &node.files).map(|file| file.display().to_string()).collect();
+        provenance.digests.retain(|file, _| files.contains(file));
+        provenance
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
