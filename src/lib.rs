@@ -26,6 +26,7 @@ mod memory;
 mod messages;
 mod params_file;
 mod pixels;
+mod previews;
 mod progress;
 mod scalar;
 mod sweeps;

@@ -8,6 +8,13 @@ pub(crate) fn budget() -> u64 {
     total().map_or(FALLBACK, |bytes| bytes / 2)
 }
 
+/// Bytes that runs may use: what programs can still take, within the limit of the control group.
+pub(crate) fn limit() -> Option<u64> {
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let group = group.and_then(|text| text.trim().parse().ok());
+    [available(), group].into_iter().flatten().min()
+}
+
 /// Bytes of this process that are in memory, mapped weights included; `None` where the system does not tell.
 pub(crate) fn resident() -> Option<u64> {
     // `statm` has the same number in pages, and the size of a page takes a system call to know.

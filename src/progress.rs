@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use lumina_engine::{Event, Events};
 
-use crate::messages::say;
+use crate::messages::{bytes, say};
 use crate::tally::{Tally, UNIT};
 
 /// How often bars show that time goes by.
@@ -16,6 +16,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Shows what a run does on the standard error: on a terminal one bar for the run and one for each running node.
 pub(crate) struct Progress {
+    quiet: bool,
     verbose: bool,
     bars: Option<Mutex<Bars>>,
 }
@@ -24,7 +25,7 @@ impl Progress {
     /// Bars appear only on a terminal; `quiet` shows neither bars nor lines.
     pub(crate) fn new(quiet: bool, verbose: bool) -> Self {
         let has_bars = !quiet && std::io::stderr().is_terminal();
-        Self { verbose, bars: has_bars.then(Mutex::default) }
+        Self { quiet, verbose, bars: has_bars.then(Mutex::default) }
     }
 
     fn line(&self, text: &str) {
@@ -44,6 +45,12 @@ impl Events for Progress {
         match event {
             Event::NodeFinished { node, elapsed } if self.verbose => {
                 self.line(&format!("{node:>16}  {:.3} s", elapsed.as_secs_f64()));
+            }
+            Event::NodeThrifty { node, how } if !self.quiet => {
+                self.line(&format!("note: `{node}`: {how}, so that the run fits into memory"));
+            }
+            Event::CacheShrunk { bytes: freed } if self.verbose => {
+                self.line(&format!("note: {} of kept results made room for the run", bytes(*freed)));
             }
             Event::NodeCached { node } if self.verbose => self.line(&format!("{node:>16}  cached")),
             _ => {}

@@ -23,6 +23,21 @@ struct Stamp {
     path: PathBuf,
     length: u64,
     modified: Option<SystemTime>,
+    /// Set by the system at every change, where it keeps it: no program can set it back.
+    changed: Option<(i64, i64)>,
+}
+
+impl Stamp {
+    fn of(path: &Path, metadata: &fs::Metadata) -> Self {
+        #[cfg(unix)]
+        let changed = {
+            use std::os::unix::fs::MetadataExt;
+            Some((metadata.ctime(), metadata.ctime_nsec()))
+        };
+        #[cfg(not(unix))]
+        let changed = None;
+        Self { path: path.to_owned(), length: metadata.len(), modified: metadata.modified().ok(), changed }
+    }
 }
 
 /// Names a folder in which models are searched too.
@@ -71,14 +86,13 @@ impl World for LocalWorld {
 
     fn digest(&self, path: &Path) -> io::Result<Digest> {
         let metadata = fs::metadata(path)?;
-        let stamp =
-            Stamp { path: path.to_owned(), length: metadata.len(), modified: metadata.modified().ok() };
+        let stamp = Stamp::of(path, &metadata);
         let known = self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(&stamp).copied();
         if let Some(digest) = known {
             return Ok(digest);
         }
         let mut hasher = blake3::Hasher::new();
-        hasher.update_mmap(path)?;
+        hasher.update_mmap_rayon(path)?;
         let digest = Digest::from_bytes(hasher.finalize().into());
         self.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(stamp, digest);
         Ok(digest)

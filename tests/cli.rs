@@ -439,3 +439,33 @@ fn every_error_code_is_documented() {
         assert!(page.contains(&heading), "docs/errors.md lacks `{heading}`");
     }
 }
+
+#[test]
+fn a_run_that_does_not_fit_into_memory_ends_with_5_and_one_that_can_be_cut_into_pieces_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    copy_golden(&folder.join("model"));
+    let text = std::fs::read_to_string(root().join("graphs/t2i.ron")).unwrap();
+    let text = text.replace("weights/lumina-next-tiny", "model").replace("default: 20", "default: 1");
+    std::fs::write(folder.join("t2i.ron"), text).unwrap();
+    let large = ["--set", "width=512", "--set", "height=512"];
+    let peak = |more: &[&str]| {
+        let output = run(folder, &[&["plan", "t2i.ron", "--json"], &large[..], more].concat());
+        let plan: serde_json::Value = serde_json::from_str(stdout(&output).lines().next().unwrap()).unwrap();
+        (output.status.code(), plan["peak_bytes"].as_u64().unwrap() >> 20)
+    };
+    let (code, whole) = peak(&[]);
+    assert!(code == Some(0) && whole > 8, "{whole}");
+
+    let refused = run(folder, &[&["run", "t2i.ron", "--memory-limit", "1"], &large[..]].concat());
+    assert_eq!(refused.status.code(), Some(5), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("of memory for `") && !folder.join("out").exists());
+    assert_eq!(peak(&["--memory-limit", "1"]).0, Some(5));
+
+    let tight = (whole * 3 / 4).to_string();
+    let limit = ["--memory-limit", tight.as_str()];
+    let cut = run(folder, &[&["run", "t2i.ron"], &large[..], &limit[..]].concat());
+    assert!(cut.status.success(), "{}", stderr(&cut));
+    assert!(stderr(&cut).contains("so that the run fits into memory"), "{}", stderr(&cut));
+    assert!(folder.join("out/t2i_0.png").exists());
+}

@@ -1,6 +1,6 @@
 //! Broken graphs and what the program says to them: `tests/ui/NAME.ron` with `NAME.stderr` beside it.
 //!
-//! A missing `.stderr` is written; `UPDATE=1 cargo test --test ui` writes them all. The first line of a graph may
+//! Files that these graphs include are in `tests/ui/parts`. A missing `.stderr` is written; `UPDATE=1 cargo test --test ui` writes them all. The first line of a graph may
 //! be `// args: ...`. Every graph is given to `check` and to `run`: both must end with the same code and write
 //! nothing.
 

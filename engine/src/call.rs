@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cancel::Cancel;
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, Picture};
 use crate::node_error::NodeError;
 use crate::provenance::Provenance;
 use crate::value::{Domain, Value};
@@ -16,6 +16,9 @@ pub struct Call<'a> {
     pub(crate) names: &'a [&'static str],
     pub(crate) values: &'a [Option<Value>],
     pub(crate) events: &'a dyn Events,
+    pub(crate) preview_every: Option<u64>,
+    /// Compute in the way that the inference calls [`thrifty`](crate::Inference::thrifty), where the node has one.
+    pub thrifty: bool,
     /// Files and devices.
     pub world: &'a dyn World,
     /// Asked often; work stops when it says so.
@@ -110,6 +113,16 @@ impl Call<'_> {
     /// Reports that a file was written.
     pub fn written(&self, path: &Path) {
         self.events.event(&Event::Written { node: self.node.to_owned(), path: path.display().to_string() });
+    }
+
+    /// Should this step, counted from 1, be shown? Asked before work is put into a [`preview`](Self::preview).
+    pub fn wants_preview(&self, step: u64) -> bool {
+        self.preview_every.is_some_and(|every| step > 0 && step.is_multiple_of(every.max(1)))
+    }
+
+    /// Shows what the node's work looks like after a step, counted from 1.
+    pub fn preview(&self, step: u64, picture: Picture) {
+        self.events.event(&Event::Preview { node: self.node.to_owned(), step, picture });
     }
 
     /// Stops the node if the run was cancelled.

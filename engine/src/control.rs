@@ -4,6 +4,7 @@
 use crate::call::Call;
 use crate::fact::Fact;
 use crate::inquiry::Inquiry;
+use crate::memory_need::Memory;
 use crate::mistake::Mistake;
 use crate::node::{Inference, Node};
 use crate::node_error::NodeError;
@@ -61,7 +62,7 @@ struct Deciding;
 
 impl Node for Deciding {
     fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        Ok(Inference::default())
+        Ok(Inference::new([], Memory::SMALL))
     }
 
     fn run(&self, _: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -77,7 +78,7 @@ impl Node for Range {
         let known =
             inquiry.int("start").zip(inquiry.int("count")).map(|(start, count)| numbers(start, count));
         let fact = known.map_or_else(|| Fact::of(Type::list(Type::Int)), Fact::constant);
-        Ok(Inference::outputs([fact]))
+        Ok(Inference::new([fact], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -97,13 +98,16 @@ impl Node for Compare {
         let value = |input| inquiry.fact(input).and_then(|fact| fact.value.as_ref());
         let known = match (value("a"), inquiry.text("is"), value("b")) {
             (Some(a), Some(is), Some(b)) => {
-                Some(compare(a, is, b).map_err(|message| vec![Mistake::at("b", message)])?)
+                let refused = |message| {
+                    let label = |value: &Value| format!("this is {}", value.ty());
+                    vec![Mistake::at("b", message).label(label(b)).also("a", label(a))]
+                };
+                Some(compare(a, is, b).map_err(refused)?)
             }
             _ => None,
         };
-        Ok(Inference::outputs([
-            known.map_or_else(|| Fact::of(Type::Bool), |known| Fact::constant(Value::Bool(known)))
-        ]))
+        let fact = known.map_or_else(|| Fact::of(Type::Bool), |known| Fact::constant(Value::Bool(known)));
+        Ok(Inference::new([fact], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

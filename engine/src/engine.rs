@@ -23,6 +23,7 @@ const CACHE_BUDGET: u64 = 4 << 30;
 pub struct Engine {
     registry: Registry,
     cache: Cache,
+    memory_limit: Option<u64>,
 }
 
 /// What a run is told beside the graph.
@@ -38,23 +39,43 @@ pub struct RunOptions<'a> {
     /// How many threads run nodes that do not compute on the device, the thread of the run included; `None` for as many
     /// as suit the machine. With one, nodes run in the order of the plan.
     pub threads: Option<NonZeroUsize>,
+    /// Has nodes that can show their work do so every so many steps ([`Event::Preview`](crate::Event)).
+    pub preview_every: Option<u64>,
 }
 
 impl Default for RunOptions<'_> {
     fn default() -> Self {
-        Self { targets: None, cancel: Cancel::new(), events: &Silent, fail_fast: false, threads: None }
+        Self {
+            targets: None,
+            cancel: Cancel::new(),
+            events: &Silent,
+            fail_fast: false,
+            threads: None,
+            preview_every: None,
+        }
     }
 }
 
 impl Engine {
     /// An engine that knows some node kinds, with an empty memory cache.
     pub fn new(registry: Registry) -> Self {
-        Self { registry, cache: Cache { memory: MemoryCache::new(CACHE_BUDGET), disk: None } }
+        Self {
+            registry,
+            cache: Cache { memory: MemoryCache::new(CACHE_BUDGET), disk: None },
+            memory_limit: None,
+        }
     }
 
     /// Keeps at most this many bytes of outputs in memory.
     pub fn with_memory_budget(mut self, bytes: u64) -> Self {
         self.cache.memory = MemoryCache::new(bytes);
+        self
+    }
+
+    /// Lets runs use at most this many bytes of memory by their plan: nodes compute with less where they can, kept outputs
+    /// make room, and a run that does not fit even so is refused before anything is loaded.
+    pub fn with_memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(bytes);
         self
     }
 
@@ -89,13 +110,16 @@ impl Engine {
     /// Says what a run would do.
     pub fn plan(&self, graph: &Graph, world: &dyn World, targets: Option<Vec<String>>) -> Plan {
         let (cache, registry, done) = (&self.cache, &self.registry, &Done::default());
-        Planner { graph, cache, registry, world, done }.plan(&targets.unwrap_or_else(|| graph.targets()))
+        let limit = self.memory_limit;
+        Planner { graph, cache, registry, world, done, limit }
+            .plan(&targets.unwrap_or_else(|| graph.targets()))
     }
 
     /// Runs a graph.
     pub fn run(&self, graph: &Graph, world: &dyn World, options: RunOptions<'_>) -> Report {
         let targets = options.targets.clone().unwrap_or_else(|| graph.targets());
         let (cache, registry, options) = (&self.cache, &self.registry, &options);
-        Runner { cache, registry, world, options }.run(graph, &targets)
+        let limit = self.memory_limit;
+        Runner { cache, registry, world, options, limit }.run(graph, &targets)
     }
 }

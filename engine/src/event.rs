@@ -1,6 +1,24 @@
 //! The only way a run speaks: the terminal bar, `--json` and the tests are readers of the same stream.
 
+use std::fmt;
 use std::time::Duration;
+
+/// A small picture, as bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Red, green, blue of each pixel, row by row: `3 * width * height` bytes.
+    pub rgb: Vec<u8>,
+}
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Picture({} x {})", self.width, self.height)
+    }
+}
 
 /// Something that happened during a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,6 +28,27 @@ pub enum Event {
     RunStarted {
         /// Nodes that will be looked at.
         nodes: usize,
+    },
+    /// The run does not begin: it would not fit into memory.
+    RunRefused {
+        /// Bytes it would need at most.
+        needed: u64,
+        /// Bytes it may use.
+        limit: u64,
+        /// The node that needs the most.
+        node: String,
+    },
+    /// A node will compute with less memory than usual, so that the run fits.
+    NodeThrifty {
+        /// Its name.
+        node: String,
+        /// What is done otherwise: `decoded in tiles of 32 cells`.
+        how: String,
+    },
+    /// Kept outputs were dropped, so that the run fits.
+    CacheShrunk {
+        /// Bytes that became free.
+        bytes: u64,
     },
     /// A node begins to compute.
     NodeStarted {
@@ -71,6 +110,15 @@ pub enum Event {
         node: String,
         /// Where.
         path: String,
+    },
+    /// What a node's work looks like so far. Only when [`RunOptions::preview_every`](crate::RunOptions) asks for it.
+    Preview {
+        /// The node.
+        node: String,
+        /// The step it shows, counted from 1.
+        step: u64,
+        /// The picture.
+        picture: Picture,
     },
     /// The run is over.
     RunFinished {

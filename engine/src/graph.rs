@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::document::CacheMode;
 use crate::expand::Declared;
 use crate::fact::Fact;
+use crate::memory_need::{Memory, Thrifty};
 use crate::node_error::NodeError;
 use crate::plan::{ancestors, target_nodes};
 use crate::provenance::Provenance;
@@ -61,10 +62,10 @@ pub struct GraphNode {
     pub outputs: Vec<Fact>,
     /// Files whose content decides the outputs.
     pub files: Vec<PathBuf>,
-    /// Bytes of memory it needs while it runs.
-    pub working_bytes: u64,
-    /// Bytes of memory that its outputs hold on to afterwards.
-    pub output_bytes: u64,
+    /// The memory it needs.
+    pub memory: Memory,
+    /// Another way to compute the same with less memory, where there is one.
+    pub thrifty: Option<Thrifty>,
     /// How its outputs are kept.
     pub cache: CacheMode,
     /// Parameters that have another value here than in the graph as a whole: those of a sweep.
@@ -129,13 +130,20 @@ impl Graph {
         self.nodes.iter().position(|node| node.name == name)
     }
 
-    /// What a name stands for: an output of the graph, a declared node in all its turns, or one of them.
+    /// What a name stands for: an output of the graph or a declared node, in all its turns or in some of them:
+    /// `text[1]` is also `text[1,0]` and `text[1,1]`.
     pub fn find(&self, name: &str) -> Vec<&Instance> {
-        let outputs: Vec<&Instance> = self.outputs.iter().filter(|output| output.name == name).collect();
+        let turns = name.strip_suffix(']').map(|outer| format!("{outer},"));
+        let is_meant = |instance: &&Instance| {
+            instance.declared == name
+                || instance.name == name
+                || turns.as_ref().is_some_and(|turns| instance.name.starts_with(turns))
+        };
+        let outputs: Vec<&Instance> = self.outputs.iter().filter(is_meant).collect();
         if !outputs.is_empty() {
             return outputs;
         }
-        self.instances.iter().filter(|instance| instance.declared == name || instance.name == name).collect()
+        self.instances.iter().filter(is_meant).collect()
     }
 
     /// Names that [`Graph::find`] knows.

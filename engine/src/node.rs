@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::call::Call;
 use crate::fact::Fact;
 use crate::inquiry::Inquiry;
+use crate::memory_need::{Memory, Thrifty};
 use crate::mistake::Mistake;
 use crate::node_error::NodeError;
 use crate::value::Value;
@@ -35,41 +36,38 @@ pub trait Node: Send + Sync {
 }
 
 /// What a node answers before it runs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Inference {
     /// What is known of each output, in the order of the specification.
     pub outputs: Vec<Fact>,
+    /// The memory it needs.
+    pub memory: Memory,
+    /// Another way to compute the same with less memory, where there is one.
+    pub thrifty: Option<Thrifty>,
     /// Files whose content decides the outputs, beside the inputs. Their digests become part of the key.
     pub files: Vec<PathBuf>,
     /// What looks odd but keeps nothing from running; their codes are those of warnings.
     pub warnings: Vec<Mistake>,
-    /// Bytes of memory it needs while it runs, outputs included.
-    pub working_bytes: u64,
-    /// Bytes of memory that its outputs hold on to afterwards.
-    pub output_bytes: u64,
 }
 
 impl Inference {
-    /// Only the outputs, nothing else to say.
-    pub fn outputs(outputs: impl IntoIterator<Item = Fact>) -> Self {
-        Self { outputs: outputs.into_iter().collect(), ..Self::default() }
+    /// The outputs, and the memory that they take.
+    pub fn new(outputs: impl IntoIterator<Item = Fact>, memory: Memory) -> Self {
+        let outputs = outputs.into_iter().collect();
+        Self { outputs, memory, thrifty: None, files: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Adds a way to compute the same with less memory: `how` reads like `decoded in tiles of 32 cells`, `working` is
+    /// in bytes as in [`Memory::working`]. One that would save nothing is left out.
+    pub fn thrifty(mut self, how: impl Into<String>, working: u64) -> Self {
+        self.thrifty = (working < self.memory.working).then(|| Thrifty { working, how: how.into() });
+        self
     }
 
     /// Adds warnings.
     pub fn warnings(mut self, warnings: impl IntoIterator<Item = Mistake>) -> Self {
         self.warnings.extend(warnings);
-        self
-    }
-
-    /// Adds the working memory.
-    pub fn working_bytes(mut self, bytes: u64) -> Self {
-        self.working_bytes = bytes;
-        self
-    }
-
-    /// Adds the memory that the outputs hold.
-    pub fn output_bytes(mut self, bytes: u64) -> Self {
-        self.output_bytes = bytes;
         self
     }
 

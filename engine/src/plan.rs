@@ -19,6 +19,8 @@ pub struct Plan {
     pub targets: Vec<usize>,
     /// An estimate of the most memory in use at any moment, in bytes.
     pub peak_bytes: u64,
+    /// Why the run must not begin: it would not fit into memory.
+    pub refusal: Option<Refusal>,
     /// Digests of the files behind the needed nodes, by path.
     pub digests: Vec<(String, Digest)>,
 }
@@ -31,6 +33,20 @@ pub struct Step {
     pub action: Action,
     /// Nodes whose outputs nobody needs after this step.
     pub release: Vec<usize>,
+    /// It computes in the way that its inference calls [`thrifty`](crate::Inference::thrifty): otherwise the run would
+    /// not fit into memory.
+    pub thrifty: bool,
+}
+
+/// Why a run was not begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Bytes it would need at most.
+    pub needed: u64,
+    /// Bytes it may use.
+    pub limit: u64,
+    /// The node that needs the most.
+    pub node: String,
 }
 
 /// What happens to a node in a run.
@@ -51,17 +67,39 @@ pub(crate) struct Planner<'a> {
     pub(crate) world: &'a dyn World,
     /// What has been done in this run already.
     pub(crate) done: &'a Done,
+    /// Bytes of memory that the run may use.
+    pub(crate) limit: Option<u64>,
 }
 
 impl Planner<'_> {
-    /// Plans a run for some targets.
+    /// Plans a run for some targets. Where it would not fit into memory, the node at the peak computes thriftily, then
+    /// the one at the new peak, until the run fits or there is no such way.
     pub(crate) fn plan(&self, targets: &[String]) -> Plan {
+        let targets = target_nodes(self.graph, targets);
+        let mut thrifty = vec![false; self.graph.nodes.len()];
+        loop {
+            let mut plan = self.plan_with(&targets, &thrifty);
+            let peak = peak(self.graph, &plan.steps);
+            plan.peak_bytes = peak.bytes;
+            let (Some(limit), Some(node)) = (self.limit, peak.node) else { return plan };
+            if peak.bytes <= limit {
+                return plan;
+            }
+            if thrifty[node] || self.graph.nodes[node].thrifty.is_none() {
+                let name = self.graph.nodes[node].name.clone();
+                plan.refusal = Some(Refusal { needed: peak.bytes, limit, node: name });
+                return plan;
+            }
+            thrifty[node] = true;
+        }
+    }
+
+    fn plan_with(&self, targets: &[usize], thrifty: &[bool]) -> Plan {
         let graph = self.graph;
-        let targets = target_nodes(graph, targets);
-        let wanted = ancestors(graph, &targets);
-        let (keys, digests) = keys(graph, &wanted, self.world);
+        let wanted = ancestors(graph, targets);
+        let (keys, digests) = keys(graph, &wanted, thrifty, self.world);
         let mut needed = vec![false; graph.nodes.len()];
-        for target in &targets {
+        for target in targets {
             needed[*target] = true;
         }
         let mut actions: Vec<Option<Action>> = (0..graph.nodes.len()).map(|_| None).collect();
@@ -90,11 +128,14 @@ impl Planner<'_> {
         let mut steps: Vec<Step> = actions
             .into_iter()
             .enumerate()
-            .filter_map(|(node, action)| Some(Step { node, action: action?, release: Vec::new() }))
+            .filter_map(|(node, action)| {
+                let action = action?;
+                let thrifty = thrifty[node] && matches!(action, Action::Run(_));
+                Some(Step { node, action, release: Vec::new(), thrifty })
+            })
             .collect();
-        release(graph, &mut steps, &targets);
-        let peak_bytes = peak(graph, &steps);
-        Plan { steps, pending, targets, peak_bytes, digests }
+        release(graph, &mut steps, targets);
+        Plan { steps, pending, targets: targets.to_vec(), peak_bytes: 0, refusal: None, digests }
     }
 
     fn action(&self, node: &GraphNode, key: &Key) -> Action {
@@ -137,7 +178,8 @@ fn deciding(graph: &Graph, node: &GraphNode, visit: &mut dyn FnMut(usize)) {
 /// The content keys of targets. Those of pending nodes follow from everything they may turn out to need.
 pub(crate) fn content_keys(graph: &Graph, world: &dyn World, targets: &[String]) -> Vec<Option<Key>> {
     let nodes = target_nodes(graph, targets);
-    let (keys, _) = keys(graph, &ancestors(graph, &nodes), world);
+    let thrifty = vec![false; graph.nodes.len()];
+    let (keys, _) = keys(graph, &ancestors(graph, &nodes), &thrifty, world);
     nodes.iter().map(|node| keys[*node].clone().and_then(Result::ok)).collect()
 }
 
@@ -158,7 +200,12 @@ pub(crate) fn ancestors(graph: &Graph, targets: &[usize]) -> Vec<bool> {
 type Keys = Vec<Option<Result<Key, NodeError>>>;
 
 /// The keys of the wanted nodes. A node behind one without a key has no key: it will be blocked.
-fn keys(graph: &Graph, wanted: &[bool], world: &dyn World) -> (Keys, Vec<(String, Digest)>) {
+fn keys(
+    graph: &Graph,
+    wanted: &[bool],
+    thrifty: &[bool],
+    world: &dyn World,
+) -> (Keys, Vec<(String, Digest)>) {
     let environment = world.environment();
     let mut keys: Keys = vec![None; graph.nodes.len()];
     let mut digests = Vec::new();
@@ -172,7 +219,7 @@ fn keys(graph: &Graph, wanted: &[bool], world: &dyn World) -> (Keys, Vec<(String
             Input::Item { node, output, index } => Some(item(&output_of(*node, *output)?, *index)),
             _ => None,
         };
-        let key = node_key(node, &environment, world, &mut digests, &identity);
+        let key = node_key(node, thrifty[index], &environment, world, &mut digests, &identity);
         keys[index] = Some(key.map(|(key, whole)| match whole {
             true => key,
             // A key that nothing else has: the node is planned, and blocked when its source fails.
@@ -185,6 +232,7 @@ fn keys(graph: &Graph, wanted: &[bool], world: &dyn World) -> (Keys, Vec<(String
 /// The key of a node, given the identities of what it links to; false when one of them has none.
 pub(crate) fn node_key(
     node: &GraphNode,
+    thrifty: bool,
     environment: &str,
     world: &dyn World,
     digests: &mut Vec<(String, Digest)>,
@@ -192,6 +240,10 @@ pub(crate) fn node_key(
 ) -> Result<(Key, bool), NodeError> {
     let spec = &node.kind.spec;
     let mut builder = KeyBuilder::new(spec.kind, spec.version, environment);
+    if thrifty {
+        // It may come out a little different.
+        builder.part(b"thrifty");
+    }
     let mut whole = true;
     for (input, spec) in node.inputs.iter().zip(&spec.inputs) {
         builder.part(spec.name.as_bytes());
@@ -253,15 +305,28 @@ fn release(graph: &Graph, steps: &mut [Step], targets: &[usize]) {
     }
 }
 
-fn peak(graph: &Graph, steps: &[Step]) -> u64 {
+/// The most memory in use at any moment, and the node that runs then.
+struct Peak {
+    bytes: u64,
+    node: Option<usize>,
+}
+
+fn peak(graph: &Graph, steps: &[Step]) -> Peak {
     let mut live = 0u64;
-    let mut peak = 0u64;
+    let mut peak = Peak { bytes: 0, node: None };
     for step in steps {
         let node = &graph.nodes[step.node];
-        peak = peak.max(live.saturating_add(node.working_bytes.max(node.output_bytes)));
-        live = live.saturating_add(node.output_bytes);
+        let working = match (&step.action, &node.thrifty) {
+            (Action::Cached(_), _) => node.memory.kept,
+            (_, Some(thrifty)) if step.thrifty => thrifty.working.max(node.memory.kept),
+            _ => node.memory.working,
+        };
+        if live.saturating_add(working) > peak.bytes {
+            peak = Peak { bytes: live.saturating_add(working), node: Some(step.node) };
+        }
+        live = live.saturating_add(node.memory.kept);
         for released in &step.release {
-            live = live.saturating_sub(graph.nodes[*released].output_bytes);
+            live = live.saturating_sub(graph.nodes[*released].memory.kept);
         }
     }
     peak

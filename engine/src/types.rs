@@ -37,8 +37,9 @@ impl Type {
     pub fn accepts(&self, given: &Type) -> bool {
         match (self, given) {
             (Type::Any, _) => true,
-            (Type::OneOf(types), _) => types.iter().any(|ty| ty.accepts(given)),
+            // All that may come has to fit; this before the types of the socket are tried one by one.
             (_, Type::OneOf(given)) => given.iter().all(|given| self.accepts(given)),
+            (Type::OneOf(types), _) => types.iter().any(|ty| ty.accepts(given)),
             (Type::Float, Type::Int) | (Type::Path, Type::Text) => true,
             (Type::List(item), Type::List(given)) => item.accepts(given),
             _ => self == given,

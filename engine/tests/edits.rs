@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use lumina_engine::{DiskCache, Engine, Overrides, Report, RunOptions, Value};
 use proptest::prelude::*;
@@ -61,8 +62,13 @@ fn text(nodes: &[Add], prefix: char) -> String {
 }
 
 fn run(engine: &Engine, world: &FakeWorld, text: &str) -> Report {
+    run_on(None, engine, world, text)
+}
+
+/// Runs on so many threads; starting them is most of what a small graph costs.
+fn run_on(threads: Option<NonZeroUsize>, engine: &Engine, world: &FakeWorld, text: &str) -> Report {
     let graph = check(engine, world, text, &Overrides::default()).graph.unwrap();
-    engine.run(&graph, world, RunOptions::default())
+    engine.run(&graph, world, RunOptions { threads, ..RunOptions::default() })
 }
 
 /// The outputs by position, so that names do not matter.
@@ -92,11 +98,11 @@ proptest! {
                 }
             }
             let text = text(&nodes, prefix);
-            let scratch = run(&Engine::new(registry()), &world, &text);
+            let scratch = run_on(Some(NonZeroUsize::MIN), &Engine::new(registry()), &world, &text);
             let incremental = run(&memory, &world, &text);
             // Each step is a process of its own that shares the store.
             let restarted = Engine::new(registry()).with_disk_cache(DiskCache::new(store.clone(), u64::MAX));
-            let restarted = run(&restarted, &world, &text);
+            let restarted = run_on(Some(NonZeroUsize::MIN), &restarted, &world, &text);
             prop_assert_eq!(outputs(&incremental), outputs(&scratch));
             prop_assert_eq!(outputs(&restarted), outputs(&scratch));
             let again = run(&memory, &world, &text);

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::num::NonZeroUsize;
 use std::sync::Mutex;
 
 use lumina_engine::{Code, Engine, Event, Graph, NodeError, Outcome, Overrides, RunOptions, Value, render};
@@ -131,7 +132,8 @@ fn a_run_that_stops_at_the_first_failure_starts_nothing_more() {
         "good": Node(kind: "number.add", with: {"a": 1}),
         "#,
     );
-    let options = RunOptions { fail_fast: true, ..RunOptions::default() };
+    // Alone: a second thread may have begun with the other node.
+    let options = RunOptions { fail_fast: true, threads: NonZeroUsize::new(1), ..RunOptions::default() };
     let report = engine.run(&checked(&engine, &world, &text), &world, options);
     assert_eq!(report.with(|outcome| *outcome == Outcome::Skipped), ["good"]);
     assert!(report.ran().is_empty() && report.failures().len() == 1);
@@ -335,4 +337,79 @@ fn overrides_set_parameters_and_inputs_and_their_mistakes_are_reported() {
     codes.sort();
     use Code::{BadOverride, UnknownOverride};
     assert_eq!(codes, [UnknownOverride, UnknownOverride, UnknownOverride, BadOverride, BadOverride]);
+}
+
+/// Each node needs 100 bytes while it runs and holds on to 10.
+const TWO: &str = r#"
+    "a": Node(kind: "number.add", with: {"a": 1}),
+    "b": Node(kind: "number.add", with: {"a": Link("a")}),
+"#;
+
+#[test]
+fn a_run_that_does_not_fit_is_refused_before_anything_runs_and_the_next_one_works() {
+    let world = FakeWorld::default();
+    let engine = Engine::new(registry()).with_memory_limit(99);
+    let report = engine.run(&checked(&engine, &world, &graph(TWO)), &world, RunOptions::default());
+    let refusal = report.refused.as_ref().unwrap();
+    assert_eq!((refusal.needed, refusal.limit, refusal.node.as_str()), (110, 99, "b"));
+    assert!(report.nodes.is_empty() && report.outputs.is_empty());
+    let small = graph(r#""s": Node(kind: "number.sum", with: {"items": [1, 2]})"#);
+    assert_eq!(engine.run(&checked(&engine, &world, &small), &world, RunOptions::default()).ran(), ["s"]);
+}
+
+#[test]
+fn a_node_that_can_do_with_less_memory_does_so_only_where_the_run_would_not_fit() {
+    let world = FakeWorld::default();
+    let text = graph(r#""t": Node(kind: "test.thrifty")"#);
+    let roomy = Engine::new(registry()).with_memory_limit(1000);
+    let report = roomy.run(&checked(&roomy, &world, &text), &world, RunOptions::default());
+    assert_eq!(*report.outputs["t"], [Value::text("in one piece")]);
+
+    let tight = Engine::new(registry()).with_memory_limit(100);
+    let heard = Mutex::new(Vec::new());
+    let listen = |event: &Event| heard.lock().unwrap().push(event.clone());
+    let options = RunOptions { events: &listen, ..RunOptions::default() };
+    let report = tight.run(&checked(&tight, &world, &text), &world, options);
+    assert_eq!(*report.outputs["t"], [Value::text("in small pieces")]);
+    let said = Event::NodeThrifty { node: "t".into(), how: "made in small pieces".into() };
+    assert!(heard.into_inner().unwrap().contains(&said));
+    // What comes out may differ, so the one does not answer for the other.
+    assert_eq!(tight.run(&checked(&tight, &world, &text), &world, RunOptions::default()).cached(), ["t"]);
+}
+
+#[test]
+fn kept_outputs_make_room_for_a_run() {
+    let world = FakeWorld::default();
+    let engine = Engine::new(registry()).with_memory_limit(150);
+    engine.run(&checked(&engine, &world, &graph(TWO)), &world, RunOptions::default());
+    assert!(engine.cache().memory.bytes() > 40);
+    let other = graph(r#""c": Node(kind: "number.add", with: {"a": 7})"#);
+    engine.run(&checked(&engine, &world, &other), &world, RunOptions::default());
+    // 150 - 100 bytes were left for what had been kept; then `c` was kept too.
+    assert!(engine.cache().memory.bytes() <= 50 + 72, "{}", engine.cache().memory.bytes());
+}
+
+#[test]
+fn a_fold_of_100_000_turns_that_only_passes_its_value_on_ends() {
+    let (engine, world) = (Engine::new(registry()), FakeWorld::default());
+    let text = graph(
+        r#"
+        "turn": Node(kind: "fold", with: {"start": 7, "times": 100000}),
+        "end": Node(kind: "fold.end", with: {"next": Link("turn.value")}),
+        "sum": Node(kind: "number.sum", with: {"items": [Link("end"), 1]}),
+        "#,
+    );
+    let report = engine.run(&checked(&engine, &world, &text), &world, RunOptions::default());
+    assert_eq!(*report.outputs["sum"], [Value::Float(8.0)]);
+}
+
+#[test]
+fn a_fold_whose_value_nests_ever_deeper_is_refused() {
+    let text = graph(
+        r#"
+        "turn": Node(kind: "fold", with: {"start": 7, "times": 100000}),
+        "end": Node(kind: "fold.end", with: {"next": [Link("turn.value"), 1]}),
+        "#,
+    );
+    assert_eq!(codes(&text), [Code::OutOfRange]);
 }

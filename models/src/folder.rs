@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::backbone::{Dialect, NextDit, NextDitConfig};
 use crate::flow::FlowMatchConfig;
 use crate::text::{Gemma, GemmaConfig, TextEncoder, Tokenizer};
-use crate::vae::{AutoencoderConfig, AutoencoderKl};
+use crate::vae::{AutoencoderConfig, AutoencoderKl, PreviewMap};
 use crate::weights::{Checkpoint, Report, Weights, verify};
 use crate::{Interrupt, ModelError, Result};
 
@@ -17,6 +17,9 @@ const CLASSES: [&str; 2] = ["LuminaPipeline", "LuminaText2ImgPipeline"];
 
 /// The file of the scheduler.
 const SCHEDULER: &str = "scheduler_config.json";
+
+/// The file that says how latents are shown without decoding them. It is ours, and may be absent.
+const PREVIEW: &str = "preview.json";
 
 /// A Lumina-Next folder: configs and headers, but no weights yet.
 #[derive(Clone, Debug)]
@@ -30,6 +33,8 @@ pub struct PipelineFolder {
     pub backbone: NextDitConfig,
     /// Sizes of the autoencoder.
     pub autoencoder: AutoencoderConfig,
+    /// How latents are shown without decoding them.
+    pub preview: PreviewMap,
     text_encoder_weights: Checkpoint,
     backbone_weights: Checkpoint,
     autoencoder_weights: Checkpoint,
@@ -58,12 +63,14 @@ impl PipelineFolder {
     pub fn open(path: &Path) -> Result<Self> {
         check_index(path)?;
         let part = |name: &str| path.join(name);
+        let autoencoder = AutoencoderConfig::read(&part("vae").join("config.json"))?;
         Ok(Self {
             path: path.to_owned(),
             scheduler: FlowMatchConfig::read(&part("scheduler").join(SCHEDULER))?,
             text_encoder: GemmaConfig::read(&part("text_encoder").join("config.json"))?,
             backbone: NextDitConfig::read(&part("transformer").join("config.json"))?,
-            autoencoder: AutoencoderConfig::read(&part("vae").join("config.json"))?,
+            preview: preview(&part("vae"), &autoencoder)?,
+            autoencoder,
             text_encoder_weights: Checkpoint::open(&part("text_encoder"), "model")?,
             backbone_weights: Checkpoint::open(&part("transformer"), "diffusion_pytorch_model")?,
             autoencoder_weights: Checkpoint::open(&part("vae"), "diffusion_pytorch_model")?,
@@ -90,6 +97,9 @@ impl PipelineFolder {
         }
         let config = report.keep(AutoencoderConfig::read(&dir("vae").join("config.json")));
         let weights = report.keep(Checkpoint::open(&dir("vae"), "diffusion_pytorch_model"));
+        if let Some(config) = &config {
+            report.keep(preview(&dir("vae"), config));
+        }
         if let Some((config, weights)) = config.zip(weights) {
             report.add(verify_autoencoder(&config, &weights));
         }
@@ -111,6 +121,7 @@ impl PipelineFolder {
             "tokenizer/tokenizer_config.json",
             "transformer/config.json",
             "vae/config.json",
+            "vae/preview.json",
         ];
         let configs = configs.iter().map(|name| self.path.join(name)).filter(|file| file.is_file());
         let weights = [&self.text_encoder_weights, &self.backbone_weights, &self.autoencoder_weights];
@@ -210,6 +221,14 @@ fn verify_backbone(config: &NextDitConfig, weights: &Checkpoint) -> Result<Repor
 
 fn verify_autoencoder(config: &AutoencoderConfig, weights: &Checkpoint) -> Result<Report> {
     Ok(verify(weights, &AutoencoderKl::key_map(weights), &AutoencoderKl::expected(config)?, &|_| false))
+}
+
+/// The preview map of a folder, or the one that is known for such an autoencoder.
+fn preview(folder: &Path, config: &AutoencoderConfig) -> Result<PreviewMap> {
+    match PreviewMap::read(&folder.join(PREVIEW), config) {
+        Err(ModelError::FileNotFound { .. }) => Ok(PreviewMap::of(config)),
+        found => found,
+    }
 }
 
 fn check_index(folder: &Path) -> Result<()> {

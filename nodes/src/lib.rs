@@ -6,9 +6,12 @@
 
 mod compute;
 mod error;
+mod guided;
 mod hub;
 mod kind;
 mod network;
+mod preview;
+mod sizes;
 mod tensor_file;
 pub mod value;
 
@@ -17,4 +20,5 @@ pub use error::{interrupt, mistake, node_error};
 pub use hub::cache_root as hub_cache;
 pub use kind::plugin;
 pub use network::Network;
+pub use sizes::sizes;
 pub use tensor_file::holds;

@@ -54,6 +54,13 @@ pub(crate) struct DeviceArguments {
     #[arg(long, default_value = "f32", help_heading = "Computing")]
     pub(crate) dtype: String,
 
+    /// The most memory that a run may use by its plan, in MiB; what is free unless given
+    ///
+    /// A run that would need more computes in smaller pieces where it can. One that does not fit even so ends with 5
+    /// before anything is loaded.
+    #[arg(long, value_name = "MIB", help_heading = "Computing")]
+    pub(crate) memory_limit: Option<u64>,
+
     /// Never use the network
     #[arg(long, help_heading = "Computing")]
     pub(crate) offline: bool,
@@ -71,6 +78,20 @@ pub(crate) struct RunArguments {
     /// Write the run into this file in Chrome's trace format, for `chrome://tracing` or Perfetto
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
+
+    /// Write a rough picture of the work so far every N steps: `every=N`
+    #[arg(long, value_name = "every=N", value_parser = every, help_heading = "Previews")]
+    pub(crate) preview: Option<u64>,
+
+    /// Where previews go, as `{graph}_{node}_{step}.png`
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "preview",
+        requires = "preview",
+        help_heading = "Previews"
+    )]
+    pub(crate) preview_dir: PathBuf,
 
     /// Start no other node once one has failed
     #[arg(long)]
@@ -116,9 +137,25 @@ fn name_value(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `every=N`: a word before the number leaves room for other ways to choose steps.
+fn every(text: &str) -> Result<u64, String> {
+    match text.strip_prefix("every=").map(str::parse) {
+        Some(Ok(steps)) if steps > 0 => Ok(steps),
+        _ => Err(format!("expected `every=N` with a number of steps from 1, found `{text}`")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn previews_need_a_number_of_steps() {
+        assert_eq!(every("every=5"), Ok(5));
+        for wrong in ["5", "every=0", "every=-1", "every=x", "each=5"] {
+            assert!(every(wrong).unwrap_err().contains(wrong), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_value_may_contain_equal_signs() {

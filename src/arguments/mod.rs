@@ -149,6 +149,20 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Where and with how much memory a command computes.
+    fn device(&self) -> Option<&DeviceArguments> {
+        match self {
+            Command::Run { run: arguments, .. } | Command::Watch(arguments) => Some(&arguments.graph.device),
+            Command::Plan(arguments) => Some(&arguments.graph.device),
+            _ => None,
+        }
+    }
+
+    /// Bytes that runs of a command may use, where that was said.
+    pub(crate) fn memory_limit(&self) -> Option<u64> {
+        self.device()?.memory_limit?.checked_mul(1 << 20)
+    }
+
     /// The cache that a command works with.
     pub(crate) fn cache(&self) -> Option<&CacheArguments> {
         match self {

@@ -33,6 +33,7 @@ use crate::json::{self, JsonEvents};
 use crate::memory;
 use crate::messages::{answer, diagnostics, is_unprinted, say};
 use crate::params_file;
+use crate::previews::{Previews, Told};
 use crate::progress::Progress;
 use crate::sweeps;
 use crate::trace::Trace;
@@ -48,6 +49,9 @@ struct Context {
 
 pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
     let mut engine = Engine::new(registry).with_memory_budget(memory::budget());
+    if let Some(limit) = arguments.command.memory_limit().or_else(memory::limit) {
+        engine = engine.with_memory_limit(limit);
+    }
     if let Some(disk) = arguments.command.cache().and_then(disk_cache) {
         engine = engine.with_disk_cache(disk);
     }
@@ -148,8 +152,15 @@ impl Context {
     ) -> (Report, Exit) {
         let progress = Progress::new(self.quiet, self.verbose);
         let events: &dyn Events = if arguments.json { &JsonEvents } else { &progress };
-        let trace = Trace::new(events);
-        let events: &dyn Events = if arguments.trace.is_some() { &trace } else { events };
+        let told = match (arguments.json, self.verbose) {
+            (true, _) => Told::Json,
+            (false, true) => Told::Reader,
+            (false, false) => Told::Nobody,
+        };
+        let file = &arguments.graph.graph;
+        let previews = Previews::new(events, world, &arguments.preview_dir, file, told);
+        let trace = Trace::new(&previews);
+        let events: &dyn Events = if arguments.trace.is_some() { &trace } else { &previews };
         let report = self.engine.run(
             graph,
             world,
@@ -158,6 +169,7 @@ impl Context {
                 cancel,
                 events,
                 fail_fast: arguments.fail_fast,
+                preview_every: arguments.preview,
                 ..RunOptions::default()
             },
         );
@@ -191,7 +203,7 @@ impl Context {
 
 /// This machine, with the device that was asked for.
 fn world(arguments: &GraphArguments, download: bool) -> Result<LocalWorld, Failure> {
-    let DeviceArguments { device, dtype, offline } = &arguments.device;
+    let DeviceArguments { device, dtype, offline, .. } = &arguments.device;
     let compute =
         Compute::open(device, dtype).map_err(|cause| Failure::new(Exit::Usage, cause.to_string()))?;
     Ok(world_of(&arguments.graph, compute, Network { offline: *offline, download }))

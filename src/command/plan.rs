@@ -1,8 +1,9 @@
 //! `lumina-graph plan`.
 
-use lumina_engine::Action;
+use lumina_engine::{Action, Graph, GraphNode, Plan, Step};
 use serde_json::json;
 
+use super::report::does_not_fit;
 use super::{Context, Loaded};
 use crate::arguments::PlanArguments;
 use crate::exit::Exit;
@@ -21,39 +22,81 @@ fn show(context: &Context, arguments: &PlanArguments) -> Result<(), Failure> {
     let graph = context.graph(&document, &mut checked, arguments.json)?;
     let targets = context.targets(&graph, &arguments.only)?;
     let plan = context.engine.plan(&graph, &world, targets);
-    let rows = plan.steps.iter().map(|step| {
+    let rows: Vec<Row<'_>> = rows(&graph, &plan);
+    if arguments.json {
+        let steps: Vec<_> = rows.iter().map(Row::json).collect();
+        let device = &graph.provenance.environment;
+        let refused = plan.refusal.as_ref().map(|refusal| {
+            json!({"needed_bytes": refusal.needed, "limit_bytes": refusal.limit, "node": refusal.node})
+        });
+        let result =
+            json!({"device": device, "peak_bytes": plan.peak_bytes, "steps": steps, "refused": refused});
+        answer(&result.to_string());
+    } else {
+        answer(&format!("{:<16} {:<18} {:<7} {:>10}  outputs", "node", "kind", "action", "memory"));
+        rows.iter().for_each(|row| answer(&row.text()));
+        let device = &graph.provenance.environment;
+        let peak = bytes(plan.peak_bytes);
+        answer(&format!("\n{} nodes on {device}, about {peak} of memory at most", rows.len()));
+        for step in plan.steps.iter().filter(|step| step.thrifty) {
+            let node = &graph.nodes[step.node];
+            if let Some(thrifty) = &node.thrifty {
+                answer(&format!("`{}`: {}, so that the run fits into memory", node.name, thrifty.how));
+            }
+        }
+    }
+    match plan.refusal {
+        Some(refusal) => Err(does_not_fit(&refusal)),
+        None => Ok(()),
+    }
+}
+
+/// What happens to a node.
+struct Row<'a> {
+    node: &'a GraphNode,
+    action: &'static str,
+    memory: u64,
+    thrifty: bool,
+}
+
+fn rows<'a>(graph: &'a Graph, plan: &Plan) -> Vec<Row<'a>> {
+    let step = |step: &Step| {
         let node = &graph.nodes[step.node];
-        let outputs: Vec<String> = node.outputs.iter().map(ToString::to_string).collect();
         let action = match step.action {
             Action::Cached(_) => "cached",
             Action::Run(_) => "run",
             Action::Fail(_) => "fail",
         };
-        (node, action, outputs.join(", "))
-    });
-    if arguments.json {
-        let steps: Vec<_> = rows
-            .map(|(node, action, outputs)| {
-                json!({
-                    "node": node.name, "kind": node.kind.spec.kind, "action": action, "outputs": outputs,
-                    "working_bytes": node.working_bytes, "output_bytes": node.output_bytes,
-                })
-            })
-            .collect();
-        let device = graph.provenance.environment;
-        answer(&json!({"device": device, "peak_bytes": plan.peak_bytes, "steps": steps}).to_string());
-        return Ok(());
+        let memory = match &node.thrifty {
+            Some(thrifty) if step.thrifty => thrifty.working,
+            _ => node.memory.working,
+        };
+        Row { node, action, memory, thrifty: step.thrifty }
+    };
+    // What waits for a decision that the run makes; the node that decides is no row of its own.
+    let pending = plan.pending.iter().map(|node| &graph.nodes[*node]);
+    let pending = pending.filter(|node| node.kind.spec.control.is_none());
+    let later =
+        pending.map(|node| Row { node, action: "later", memory: node.memory.working, thrifty: false });
+    plan.steps.iter().map(step).chain(later).collect()
+}
+
+impl Row<'_> {
+    fn outputs(&self) -> String {
+        self.node.outputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
-    answer(&format!("{:<16} {:<18} {:<7} {:>10}  outputs", "node", "kind", "action", "memory"));
-    for (node, action, outputs) in rows {
-        let memory = bytes(node.working_bytes.max(node.output_bytes));
-        answer(&format!("{:<16} {:<18} {action:<7} {memory:>10}  {outputs}", node.name, node.kind.spec.kind));
+
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "node": self.node.name, "kind": self.node.kind.spec.kind, "action": self.action,
+            "outputs": self.outputs(), "working_bytes": self.memory, "output_bytes": self.node.memory.kept,
+            "thrifty": self.thrifty,
+        })
     }
-    let device = &graph.provenance.environment;
-    answer(&format!(
-        "\n{} nodes on {device}, about {} of memory at most",
-        plan.steps.len(),
-        bytes(plan.peak_bytes)
-    ));
-    Ok(())
+
+    fn text(&self) -> String {
+        let (name, kind) = (&self.node.name, self.node.kind.spec.kind);
+        let (action, memory) = (self.action, bytes(self.memory));
+        format!("{name:<16} {kind:<18} {action:<7} {memory:>10}  {}", self.outputs())
+    }
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use lumina_engine::{Graph, Outcome, Report, Value};
+use lumina_engine::{Graph, Outcome, Refusal, Report, Value};
 use serde_json::json;
 
 use crate::exit::Exit;
-use crate::messages::{answer, error, say};
+use crate::failure::Failure;
+use crate::messages::{answer, bytes, error, say};
 
 /// What the targets gave: `name` for a single output, `name.output` for several.
 fn outputs(graph: &Graph, report: &Report) -> BTreeMap<String, serde_json::Value> {
@@ -80,6 +81,9 @@ pub(super) fn print_text(report: &Report, exit: Exit) {
         }
         files.iter().filter(|file| named.insert((*file).clone())).for_each(|file| answer(file));
     }
+    if let Some(refusal) = &report.refused {
+        does_not_fit(refusal).tell();
+    }
     for (name, cause) in report.failures() {
         error(&format!("node `{name}`: {cause}"), cause.help());
     }
@@ -99,6 +103,15 @@ pub(super) fn print_text(report: &Report, exit: Exit) {
     }
 }
 
+/// Why a run does not begin.
+pub(super) fn does_not_fit(refusal: &Refusal) -> Failure {
+    let (needed, limit) = (bytes(refusal.needed), bytes(refusal.limit));
+    let message =
+        format!("the run would need about {needed} of memory for `{}`, and may use {limit}", refusal.node);
+    let help = "`lumina-graph plan` shows what every node needs; `--memory-limit MIB` sets another limit";
+    Failure::new(Exit::OutOfMemory, message).help(Some(help.to_owned()))
+}
+
 /// Prints the final object.
 pub(super) fn print_json(graph: &Graph, report: &Report, exit: Exit) {
     let outputs = outputs(graph, report);
@@ -106,6 +119,9 @@ pub(super) fn print_json(graph: &Graph, report: &Report, exit: Exit) {
         report.failures().into_iter().map(|(name, cause)| (name, cause.to_string())).collect();
     let result = json!({
         "event": "done", "ok": exit == Exit::Ok, "exit_code": exit as u8, "outputs": outputs,
+        "refused": report.refused.as_ref().map(|refusal| {
+            json!({"needed_bytes": refusal.needed, "limit_bytes": refusal.limit, "node": refusal.node})
+        }),
         "ran": report.ran(), "cached": report.cached(), "failed": failed, "interrupted": report.interrupted,
     });
     answer(&result.to_string());

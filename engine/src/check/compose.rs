@@ -177,13 +177,18 @@ impl<'d> Composition<'d> {
     /// A graph that includes itself, at once or through others, would never end.
     fn refuse_circle(&self, part: usize, path: &Path, span: Span) -> Result<(), Box<Diagnostic>> {
         let mut outer = Some(part);
-        let mut chain = vec![format!("`{}`", path.display())];
+        let mut chain = vec![format!("`{}`", plain(path).display())];
         while let Some(index) = outer {
             let at = &self.parts[index];
-            chain.push(format!("`{}`", at.path.display()));
+            chain.push(format!("`{}`", plain(&at.path).display()));
             if plain(&at.path) == plain(path) {
                 chain.reverse();
-                let message = format!("graphs include each other in a circle: {}", chain.join(" -> "));
+                let what = if chain.len() == 2 {
+                    "a graph includes itself"
+                } else {
+                    "graphs include each other in a circle"
+                };
+                let message = format!("{what}: {}", chain.join(" -> "));
                 return Err(Box::new(Diagnostic::new(Code::Cycle, span, message).label("in the circle")));
             }
             outer = at.parent.map(|(part, _)| part);

@@ -218,11 +218,12 @@ impl Resolver<'_> {
                 return self.output_of_graph(part?, source, output, spec, ty, site, span);
             }
             Err(candidates) => {
-                self.diagnostics.push(
+                let diagnostic = self.inside_a_graph(source, site, span).unwrap_or_else(|| {
                     Diagnostic::new(Code::UnknownNode, span, format!("no node is called `{source}`"))
                         .label("unknown node")
-                        .maybe_help(suggest(source, candidates)),
-                );
+                        .maybe_help(suggest(source, candidates))
+                });
+                self.diagnostics.push(diagnostic);
                 return None;
             }
         };
@@ -254,8 +255,40 @@ impl Resolver<'_> {
     ) -> Option<Input> {
         let outputs = &self.composition.parts[part].document.outputs;
         let names: Vec<&str> = outputs.iter().map(|(name, _)| name.value.as_str()).collect();
-        let (_, expression) = &outputs[self.choose(source, output, &names, span)?];
-        self.deeper(span, |resolver| resolver.expression(expression, spec, ty, Site { part, ..site }))
+        let (name, expression) = &outputs[self.choose(source, output, &names, span)?];
+        let known = self.diagnostics.len();
+        let input =
+            self.deeper(span, |resolver| resolver.expression(expression, spec, ty, Site { part, ..site }));
+        // An output that is in order inside does not fit where the link stands.
+        for diagnostic in &mut self.diagnostics[known..] {
+            let does_not_fit =
+                matches!(diagnostic.code, Code::WrongType | Code::OutOfRange | Code::NotAChoice);
+            if does_not_fit && diagnostic.span == Some(expression.span) {
+                diagnostic.span = Some(span);
+                let label = format!("the output `{}` of `{source}`", name.value);
+                let inner = std::mem::replace(&mut diagnostic.label, label);
+                diagnostic.related.push((expression.span, inner));
+            }
+        }
+        input
+    }
+
+    /// A name like `upscale/decode` is that of a node inside of a graph, which only this graph can link to.
+    fn inside_a_graph(&self, source: &str, site: Site<'_>, span: Span) -> Option<Diagnostic> {
+        let (graph, _) = source.split_once('/')?;
+        let Some(Named::Graph(Some(part))) = self.composition.parts[site.part].names.get(graph) else {
+            return None;
+        };
+        let outputs = &self.composition.parts[*part].document.outputs;
+        let names: Vec<&str> = outputs.iter().map(|(name, _)| name.value.as_str()).collect();
+        let message = format!("`{source}` is inside of the graph `{graph}`");
+        let diagnostic =
+            Diagnostic::new(Code::UnknownNode, span, message).label("cannot be linked to from here");
+        Some(match names.is_empty() {
+            true => diagnostic.help("a graph says what it gives in its field `outputs`"),
+            false => diagnostic
+                .help(format!("write `Link(\"{graph}.NAME\")` with one of its outputs: {}", list(&names))),
+        })
     }
 
     /// The position of the output that a link means.
@@ -292,9 +325,10 @@ fn wrong_type(spec: &InputSpec, ty: &Type, span: Span, label: &str) -> Diagnosti
 /// May an output of type `given` turn out to fit? A list of anything may be a list of the right things.
 fn might_fit(ty: &Type, given: &Type) -> bool {
     let is_open = |ty: &Type| matches!(ty, Type::List(item) if **item == Type::Any);
-    match ty {
-        Type::OneOf(types) => types.iter().any(|ty| might_fit(ty, given)),
-        Type::List(_) if is_open(given) => true,
+    match (ty, given) {
+        (_, Type::OneOf(given)) => given.iter().all(|given| might_fit(ty, given)),
+        (Type::OneOf(types), _) => types.iter().any(|ty| might_fit(ty, given)),
+        (Type::List(_), _) if is_open(given) => true,
         _ => ty.accepts(given),
     }
 }

@@ -1,5 +1,6 @@
 //! What every socket of every node gets.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::compose::{Composition, Named};
@@ -162,7 +163,9 @@ impl<'a> Resolver<'a> {
             let position = self.composition.nodes.iter().position(|node| node.name == set.node);
             let diagnostic = match position.and_then(|position| self.composition.declaration(position)) {
                 None => {
-                    let names = self.composition.nodes.iter().map(|node| node.name.as_str());
+                    let graphs =
+                        self.composition.parts[1..].iter().map(|part| part.prefix.trim_end_matches('/'));
+                    let names = graphs.chain(self.composition.nodes.iter().map(|node| node.name.as_str()));
                     unknown_override(set.name, "the graph has no such node", names)
                 }
                 Some(declaration) => {
@@ -177,6 +180,10 @@ impl<'a> Resolver<'a> {
             };
             self.diagnostics.push(diagnostic);
         }
+        // An output of a graph is looked at wherever something links to it.
+        let mut seen = HashSet::new();
+        let is_new = |found: &Diagnostic| seen.insert((found.code, found.span, found.message.clone()));
+        self.diagnostics.retain(is_new);
         diagnostics.append(&mut self.diagnostics);
     }
 }

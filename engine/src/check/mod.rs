@@ -96,7 +96,7 @@ pub fn check(
     };
     let mut drafts: Vec<Draft> = sweep::drafts(&sweeps, composition.nodes.len());
     drafts.extend((0..composition.nodes.len()).filter_map(|index| resolver.node(index)));
-    let outputs = graph_outputs(document, &mut resolver);
+    let outputs = graph_outputs(&mut resolver);
     resolver.finish(&mut diagnostics);
     params.iter().for_each(|params| params.warn_unused(&mut diagnostics));
 
@@ -150,7 +150,8 @@ fn all_params<'c>(
         let params = match part.parent {
             None => {
                 let set = set.iter().filter(|(name, _)| !name.contains('.')).copied().collect();
-                Params::of_root(&part.document, &Given { set, swept: sweep::names(sweeps) }, diagnostics)
+                let given = Given { set, prefix: String::new(), swept: sweep::names(sweeps) };
+                Params::of_root(&part.document, &given, diagnostics)
             }
             Some((outer, node)) => {
                 let name = part.prefix.trim_end_matches('/');
@@ -163,11 +164,14 @@ fn all_params<'c>(
                     })
                     .collect();
                 let node = &composition.parts[outer].document.nodes[node];
-                let given = Given { set, swept: Vec::new() };
+                let given = Given { set, prefix: format!("{name}."), swept: Vec::new() };
                 Params::of_included(&part.document, node, (outer, &all[outer]), &given, diagnostics)
             }
         };
         params.check_types(registry, diagnostics);
+        // What an included graph is given is used, also where the graph cannot be read.
+        let graphs = part.document.nodes.iter().filter(|node| node.kind.value == GRAPH);
+        graphs.for_each(|node| node.inputs.iter().for_each(|(_, given)| params.mention(&given.value)));
         all.push(params);
     }
     all
@@ -184,15 +188,17 @@ fn input_overrides<'a>(composition: &Composition<'_>, set: &[(&'a str, &'a str)]
         .collect()
 }
 
-/// What the graph itself gives.
-fn graph_outputs(document: &Document, resolver: &mut Resolver<'_>) -> Vec<(String, Input)> {
+/// What the graph itself gives. Those of included graphs are looked at for mistakes, whether or not something links to
+/// them.
+fn graph_outputs(resolver: &mut Resolver<'_>) -> Vec<(String, Input)> {
     let spec = InputSpec::required("output", Type::Any, "what the graph gives");
     let mut outputs = Vec::new();
-    for (name, expression) in &document.outputs {
-        resolver.params[0].mention(&expression.value);
-        let site = Site { part: 0, node: &name.value };
-        if let Some(input) = resolver.expression(expression, &spec, &Type::Any, site) {
-            outputs.push((name.value.clone(), input));
+    for (part, composed) in resolver.composition.parts.iter().enumerate() {
+        for (name, expression) in &composed.document.outputs {
+            resolver.params[part].mention(&expression.value);
+            let site = Site { part, node: &name.value };
+            let input = resolver.expression(expression, &spec, &Type::Any, site).filter(|_| part == 0);
+            outputs.extend(input.map(|input| (name.value.clone(), input)));
         }
     }
     outputs

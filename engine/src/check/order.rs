@@ -29,13 +29,14 @@ pub(super) fn sort(
         graph.add_node(());
     }
     for (index, draft) in drafts.iter().enumerate() {
-        draft.inputs.iter().for_each(|input| {
-            input.links(&mut |declaration, _| {
-                if let Some(source) = draft_of[declaration] {
-                    graph.update_edge(NodeIndex::new(source), NodeIndex::new(index), ());
-                }
-            });
-        });
+        let mut sources = Vec::new();
+        let mut note = |declaration: usize, _| sources.extend(draft_of[declaration]);
+        draft.inputs.iter().for_each(|input| input.links(&mut note));
+        sources.sort_unstable();
+        sources.dedup();
+        for source in sources {
+            graph.add_edge(NodeIndex::new(source), NodeIndex::new(index), ());
+        }
     }
     let circles: Vec<Vec<usize>> = circles(&graph);
     for circle in &circles {

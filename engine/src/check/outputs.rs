@@ -25,12 +25,13 @@ pub(super) fn same(places: &Places<'_>, nodes: &[GraphNode], diagnostics: &mut V
                 Entry::Vacant(free) => drop(free.insert((span, &node.name))),
                 Entry::Occupied(taken) => {
                     let (other, name) = taken.get();
-                    let message = format!("two nodes write to `{}`", path.display());
-                    let diagnostic = Diagnostic::new(Code::SameOutput, span, message);
                     // In an iteration both may stand at the same place.
+                    let what = if *other == span { "turns" } else { "nodes" };
+                    let message = format!("two {what} write to `{}`", path.display());
+                    let diagnostic = Diagnostic::new(Code::SameOutput, span, message);
                     diagnostics.push(if *other == span {
                         diagnostic.label(format!("`{name}` and `{}`", node.name)).help(
-                            "make the path tell the turns apart, for example with the parameter that is swept",
+                            "every turn needs a path of its own: one that is written in the graph gets the number of the turn",
                         )
                     } else {
                         diagnostic

@@ -46,6 +46,8 @@ pub(super) enum StandsFor<'d> {
 pub(super) struct Given<'a> {
     /// Values from the command line, by parameter.
     pub(super) set: Vec<(&'a str, &'a str)>,
+    /// What the parameters' names begin with on the command line: nothing, or `upscale.`.
+    pub(super) prefix: String,
     /// Parameters that are swept, with the sweep and its output.
     pub(super) swept: Vec<(&'a str, usize, usize)>,
 }
@@ -82,7 +84,8 @@ impl<'d> Params<'d> {
     ) -> Self {
         for (name, _) in node.inputs.iter().filter(|(name, _)| name.value != "path") {
             if !document.params.iter().any(|param| param.name.value == name.value) {
-                let message = format!("the graph has no parameter `{}`", name.value);
+                let message =
+                    format!("`{}` has no parameter `{}`", document.source.path().display(), name.value);
                 diagnostics.push(
                     Diagnostic::new(Code::UnknownInput, name.span, message)
                         .label("unknown parameter")
@@ -93,6 +96,13 @@ impl<'d> Params<'d> {
                 );
             }
         }
+        for (name, _) in &given.set {
+            let names = document.params.iter().map(|param| param.name.value.as_str());
+            if !names.clone().any(|known| known == *name) {
+                let name = format!("{}{name}", given.prefix);
+                diagnostics.push(unknown_override(&name, "the graph has no such parameter", names));
+            }
+        }
         Self::read(document, given, diagnostics, false, &mut |declaration, diagnostics| {
             let bound = node.inputs.iter().find(|(name, _)| name.value == declaration.name.value);
             match bound {
@@ -100,7 +110,8 @@ impl<'d> Params<'d> {
                 None if declaration.default.is_some() => (default(declaration, diagnostics), None),
                 None => {
                     let name = &declaration.name.value;
-                    let message = format!("the graph needs its parameter `{name}`");
+                    let message =
+                        format!("`{}` needs the parameter `{name}`", document.source.path().display());
                     diagnostics.push(
                         Diagnostic::new(Code::MissingInput, node.kind.span, message)
                             .label(format!("`{name}` is missing"))
@@ -127,7 +138,10 @@ impl<'d> Params<'d> {
                 (_, Some((_, sweep, output))) => {
                     (None, Some(StandsFor::Swept { sweep: *sweep, output: *output }))
                 }
-                (Some((_, text)), None) => (overridden("set", declaration, text, diagnostics), None),
+                (Some((_, text)), None) => {
+                    let name = format!("{}{name}", given.prefix);
+                    (overridden(("set", &name), declaration, text, diagnostics), None)
+                }
                 (None, None) => value(declaration, diagnostics),
             };
             (name, Param { declaration, value, stands_for, overridden: set.is_some() || swept.is_some() })
@@ -313,9 +327,9 @@ fn bind<'d>(
     }
 }
 
-/// Reads a value that the command line gives a parameter with the flag `--set` or `--sweep`.
+/// Reads a value that the command line gives a parameter, with a flag (`set` or `sweep`) and what stands behind it.
 pub(super) fn overridden(
-    flag: &str,
+    (flag, given): (&str, &str),
     declaration: &ParamDeclaration,
     text: &str,
     diagnostics: &mut Vec<Diagnostic>,
@@ -328,7 +342,7 @@ pub(super) fn overridden(
     match result {
         Ok(value) => Some(value),
         Err(message) => {
-            let message = format!("`--{flag} {name}={text}`: {message}");
+            let message = format!("`--{flag} {given}={text}`: {message}");
             diagnostics.push(Diagnostic::without_place(Code::BadOverride, message));
             None
         }

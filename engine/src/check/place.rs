@@ -65,7 +65,12 @@ impl<'a> Places<'a> {
             (Some(default), false) if param.value.is_some() => {
                 diagnostic.related(default.span, "the value comes from here")
             }
-            (_, true) => diagnostic.help(format!("the value comes from `--set {name}=...`")),
+            (_, true) => {
+                let graph = self.composition.parts[part].prefix.trim_end_matches('/');
+                let prefix = if graph.is_empty() { String::new() } else { format!("{graph}.") };
+                let flag = if param.stands_for.is_some() { "sweep" } else { "set" };
+                diagnostic.help(format!("the value comes from `--{flag} {prefix}{name}=...`"))
+            }
             _ => diagnostic,
         })
     }
@@ -77,28 +82,33 @@ impl<'a> Places<'a> {
             Some((&draft.name, self.composition.declaration(draft.declaration)?))
         };
         let (name, declaration) = place(node)?;
-        let kind = &declaration.kind.value;
+        let is_fold = declaration.kind.value == "fold.end";
         let at = |code, message: String| Diagnostic::new(code, declaration.name.span, message);
         Some(match mistake {
-            ScopeMistake::Outside => at(Code::NotInScope, format!("`{name}` ends an iteration and stands in none"))
-                .label(format!("a `{kind}` outside of an iteration"))
-                .help("what it ends begins with `map`, `zip` or `fold`"),
-            ScopeMistake::OtherIteration(opener) => {
-                let message = format!("`{name}` ends a fold, but what it ends is not one");
-                let diagnostic = at(Code::UnendedFold, message).label("not the end of a fold");
-                match place(opener) {
-                    Some((_, other)) => diagnostic
-                        .related(other.name.span, "the iteration it stands in")
-                        .help("an iteration over a list ends with `collect`"),
-                    None => diagnostic,
-                }
+            ScopeMistake::Outside => {
+                let (what, help) = match is_fold {
+                    true => ("a fold", "nothing that `next` comes from depends on a `fold`"),
+                    false => ("an iteration", "nothing that `item` comes from depends on a `map`, `zip` or `fold`"),
+                };
+                at(Code::NotInScope, format!("`{name}` ends {what} and stands in none"))
+                    .label(format!("no {} to end", if is_fold { "fold" } else { "iteration" }))
+                    .help(help)
             }
-            ScopeMistake::SecondEnd(first) => {
-                let diagnostic = at(Code::UnendedFold, "a fold has two ends".to_owned()).label("the second");
-                match place(first) {
-                    Some((_, first)) => diagnostic.related(first.name.span, "the first"),
-                    None => diagnostic,
-                }
+            ScopeMistake::OtherIteration(opener) => {
+                let (opener, other) = place(opener)?;
+                at(Code::UnendedFold, format!("`{name}` ends a fold, but stands in the iteration `{opener}`"))
+                    .label("not the end of a fold")
+                    .related(other.name.span, format!("this is a `{}`", other.kind.value))
+                    .help(format!("an iteration over a list ends with `collect`; put one between `{opener}` and `{name}`"))
+            }
+            ScopeMistake::SecondEnd { fold, first } => {
+                let (fold, declaration) = place(fold)?;
+                let (_, first) = place(first)?;
+                at(Code::UnendedFold, format!("the fold `{fold}` has two ends"))
+                    .label("the second")
+                    .related(first.name.span, "the first")
+                    .related(declaration.name.span, "the fold")
+                    .help("more than one value is carried as a list: `\"next\": [Link(...), Link(...)]`")
             }
             ScopeMistake::NoEnd => at(Code::UnendedFold, format!("the fold `{name}` has no end"))
                 .label("begins here")

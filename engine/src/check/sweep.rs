@@ -67,7 +67,7 @@ pub(super) fn read(
             let mut values = Vec::with_capacity(row.len());
             for (name, text) in sweep.names.iter().zip(row) {
                 let param = document.params.iter().find(|param| param.name.value == *name);
-                let value = param.and_then(|param| overridden("sweep", param, text, diagnostics));
+                let value = param.and_then(|param| overridden(("sweep", name), param, text, diagnostics));
                 let value = value.unwrap_or(Value::Bool(false));
                 // As `--set` would be recorded: a picture of a sweep is that of a run of its own.
                 let written = plain(&value);
@@ -116,7 +116,7 @@ impl Node for Nothing {
         &self,
         _: &crate::inquiry::Inquiry<'_>,
     ) -> Result<crate::node::Inference, Vec<crate::mistake::Mistake>> {
-        Ok(crate::node::Inference::default())
+        Ok(crate::node::Inference::new([], crate::memory_need::Memory::SMALL))
     }
 
     fn run(&self, _: &crate::call::Call<'_>) -> Result<Vec<Value>, crate::node_error::NodeError> {

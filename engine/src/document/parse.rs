@@ -183,16 +183,16 @@ impl Parser {
         let names = CacheMode::ALL.map(|(name, _)| name);
         let expected = format!("one of {}", list(&names));
         let Form::Call(found) = value.form() else {
-            self.push(*value.wrong_form(&expected, value.form()));
+            let diagnostic = *value.wrong_form(&expected, value.form());
+            self.push(diagnostic.help("it is a bare word: `cache: off`"));
             return CacheMode::On;
         };
         match CacheMode::ALL.iter().find(|(name, _)| *name == found) {
             Some((_, mode)) => *mode,
             None => {
                 let message = format!("`cache` must be {expected}, found `{found}`");
-                let diagnostic = Diagnostic::new(Code::NotAChoice, value.span, message)
-                    .label("not a way to keep outputs")
-                    .maybe_help(suggest(found, names));
+                let diagnostic =
+                    Diagnostic::new(Code::NotAChoice, value.span, message).label("not a way to keep outputs");
                 self.push(diagnostic);
                 CacheMode::On
             }

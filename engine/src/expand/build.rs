@@ -1,23 +1,27 @@
 //! Makes the nodes of every turn.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use super::fits::{coerced, fact, misfits};
+use super::infer::infer;
 use super::resolve::Resolved;
 use super::scope::Scope;
 use super::turns::Turns;
 use super::{Declared, Expansion, Judge, Known};
+use crate::control::Control;
 use crate::fact::Fact;
 use crate::graph::{GraphNode, Input, Instance};
 use crate::inquiry::Inquiry;
+use crate::memory_need::Memory;
 use crate::mistake::Mistake;
 use crate::node::Inference;
 use crate::node_error::NodeError;
 use crate::world::World;
 
-/// For each iteration around a node, the turn, outermost first. Fewer than there are iterations where the number of
-/// turns is not known yet.
+/// For each iteration around a node, the turn, outermost first. It is open when it has fewer than there are iterations:
+/// the number of turns of the next one is not known yet. What is built in an open turn stands for all of them, and waits.
 pub(super) type Turn = Vec<u32>;
 
 /// What a declared node has become in one turn.
@@ -39,10 +43,16 @@ pub(super) struct Builder<'a> {
     pub(super) known: &'a Known,
     judge: &'a mut dyn Judge,
     pub(super) nodes: Vec<GraphNode>,
+    /// For each of these, whether it may turn out not to be there: a branch that it waits for may not be taken.
+    may_vanish: Vec<bool>,
     /// What nodes outside of iterations, which is most of them, have become.
     once: Vec<Option<Built>>,
     /// What nodes inside of iterations have become.
     in_turns: HashMap<(usize, Turn), Built>,
+    /// What folds carried into their turns, by fold and the turn around it.
+    pub(super) carried: RefCell<HashMap<(usize, Turn), Vec<Option<Input>>>>,
+    /// Folds whose value nests deeper in every turn.
+    pub(super) too_deep: RefCell<BTreeSet<usize>>,
 }
 
 /// Nodes that have to be built before an attempt can go on.
@@ -62,8 +72,11 @@ impl<'a> Builder<'a> {
             known,
             judge,
             nodes: Vec::with_capacity(count),
+            may_vanish: Vec::with_capacity(count),
             once: vec![None; count],
             in_turns: HashMap::new(),
+            carried: RefCell::default(),
+            too_deep: RefCell::default(),
         }
     }
 
@@ -148,6 +161,13 @@ impl<'a> Builder<'a> {
             let mut missing = Missing::new();
             match self.attempt(node, &turn, &mut missing) {
                 Some(built) => {
+                    // What one turn does not have, another one may.
+                    let built = match built {
+                        Built::Nothing if self.is_open(node, &turn) => {
+                            self.wait(node, &turn, Vec::new(), Vec::new())
+                        }
+                        built => built,
+                    };
                     match turn.is_empty() {
                         true => self.once[node] = Some(built),
                         false => drop(self.in_turns.insert((node, turn), built)),
@@ -163,6 +183,21 @@ impl<'a> Builder<'a> {
         match turn.is_empty() {
             true => self.once[node].as_ref(),
             false => self.in_turns.get(&(node, turn.clone())),
+        }
+    }
+
+    /// Are the turns of an iteration around a node unknown?
+    pub(super) fn is_open(&self, node: usize, turn: &Turn) -> bool {
+        turn.len() < self.declared.scopes.of(node).len()
+    }
+
+    /// The iteration whose turns are unknown, as a link.
+    fn unknown_iteration(&self, node: usize, turn: &Turn) -> Option<Input> {
+        let scope = self.declared.scopes.of(node);
+        let opener = *scope.get(turn.len())?;
+        match self.built(opener, &project(self.declared.scopes.of(opener), scope, turn))? {
+            Built::Node(node) => Some(Input::Link { node: *node, output: 0 }),
+            _ => None,
         }
     }
 
@@ -214,8 +249,7 @@ impl<'a> Builder<'a> {
         let inferred = match mistakes.is_empty() {
             true => {
                 let names: Vec<&'static str> = spec.inputs.iter().map(|input| input.name).collect();
-                let inquiry = Inquiry { names: &names, facts: &facts, world: self.world };
-                declared.kind.node.infer(&inquiry)
+                infer(&declared.kind, &Inquiry { names: &names, facts: &facts, world: self.world })
             }
             false => Err(mistakes),
         };
@@ -225,7 +259,7 @@ impl<'a> Builder<'a> {
                 self.judge.mistakes(index, &mistakes);
                 let first = mistakes.first().map(|mistake| NodeError::failed(mistake.message.clone()));
                 (
-                    Inference::default(),
+                    Inference::new([], Memory::SMALL),
                     Some(first.unwrap_or_else(|| NodeError::failed("it refuses its inputs"))),
                 )
             }
@@ -240,29 +274,47 @@ impl<'a> Builder<'a> {
     pub(super) fn refuse(&mut self, index: usize, turn: &Turn, mistake: &Mistake) -> Built {
         self.judge.mistakes(index, std::slice::from_ref(mistake));
         let error = NodeError::failed(mistake.message.clone());
-        self.push(index, turn, Vec::new(), Inference::default(), Some(error))
+        self.push(index, turn, Vec::new(), Inference::new([], Memory::SMALL), Some(error))
     }
 
-    /// A control node that waits for what decides it, with what is known of its outputs.
+    /// A node that waits for what decides it, with what is known of its outputs. Without inputs, none of them is there.
     pub(super) fn wait(&mut self, index: usize, turn: &Turn, inputs: Vec<Input>, facts: Vec<Fact>) -> Built {
-        let inference = Inference { outputs: facts, ..Inference::default() };
+        let node = &self.declared.nodes[index];
+        let was_removed =
+            |(given, declared): (&Input, &Input)| *given == Input::Absent && *declared != Input::Absent;
+        let may_vanish = inputs.len() < node.inputs.len()
+            || inputs.iter().zip(&node.inputs).any(was_removed)
+            || (node.kind.spec.control == Some(Control::If) && inputs.contains(&Input::Absent));
+        let inference = Inference::new(facts, Memory::SMALL);
         let built = self.push(index, turn, inputs, inference, None);
-        if let Some(node) = self.nodes.last_mut() {
+        if let (Some(node), Some(vanishes)) = (self.nodes.last_mut(), self.may_vanish.last_mut()) {
             node.pending = true;
+            *vanishes |= may_vanish;
         }
         built
+    }
+
+    /// May a part of an input turn out not to be there?
+    pub(super) fn may_vanish(&self, input: &Input) -> bool {
+        let mut vanishes = false;
+        input.links(&mut |source, _| vanishes |= self.may_vanish[source]);
+        vanishes
     }
 
     fn push(
         &mut self,
         index: usize,
         turn: &Turn,
-        inputs: Vec<Input>,
+        mut inputs: Vec<Input>,
         inference: Inference,
         refused: Option<NodeError>,
     ) -> Built {
         let declared = &self.declared.nodes[index];
-        let mut pending = false;
+        // Behind the inputs stands what the node waits for, whether or not an input comes from there in this turn.
+        let unknown = self.unknown_iteration(index, turn);
+        let mut pending = self.is_open(index, turn) && unknown.is_none();
+        inputs.extend(unknown);
+        self.may_vanish.push(inputs.iter().any(|input| self.may_vanish(input)));
         inputs.iter().for_each(|input| input.links(&mut |source, _| pending |= self.nodes[source].pending));
         let promised = declared.kind.spec.outputs.iter().map(|output| Fact::of(output.ty.clone()));
         let mut outputs: Vec<Fact> = promised.collect();
@@ -275,8 +327,8 @@ impl<'a> Builder<'a> {
             inputs,
             outputs,
             files: inference.files,
-            working_bytes: inference.working_bytes,
-            output_bytes: inference.output_bytes,
+            memory: inference.memory,
+            thrifty: inference.thrifty,
             cache: declared.cache,
             params: self.swept_params(index, turn),
             pending,

@@ -4,18 +4,22 @@ use std::rc::Rc;
 
 use super::build::{Builder, Built, Missing, Turn};
 use super::fits::{self, fact};
-use super::resolve::{Resolved, list_of};
+use super::resolve::{DEEPEST_LIST, Resolved, list_of};
 use super::turns::Turns;
 use crate::control::Control;
 use crate::diagnostic::Code;
 use crate::fact::Fact;
 use crate::graph::Input;
 use crate::mistake::Mistake;
+use crate::suggest::suggest;
 use crate::types::Type;
 use crate::value::Value;
 
 /// Turns of one iteration beyond this are a mistake: a graph of so many nodes would never end.
 const MOST_TURNS: usize = 100_000;
+
+/// An iteration that a node closes: the node that opens it, the turn that one is in, and its turns.
+type Closed = (usize, Turn, Rc<Turns>);
 
 /// What a list-like input holds.
 enum Items {
@@ -98,8 +102,9 @@ impl Builder<'_> {
         let known = match self.value(&condition) {
             Some(Value::Bool(known)) => Some(known),
             Some(other) => {
-                let message = format!("`condition` must be Bool, found {}", other.ty());
-                let mistake = Mistake::at("condition", message).code(Code::WrongType);
+                let mistake = Mistake::at("condition", "`condition` must be Bool")
+                    .code(Code::WrongType)
+                    .label(fits::turns_out(&other.ty(), Some(&other)));
                 return Some(self.refuse(index, turn, &mistake));
             }
             None => None,
@@ -189,16 +194,63 @@ impl Builder<'_> {
                 self.pass(index, 3, turn, missing)
             }
             None => {
-                let message = format!("no case is {on:?}, and there is no `else`");
-                let mistake = Mistake::at("on", message).code(Code::OutOfRange).label("no such case");
+                let mistake = self.no_case(index, &on, turn);
                 Some(self.refuse(index, turn, &mistake))
             }
+        }
+    }
+
+    /// Says why a `switch` has nothing to pass on.
+    fn no_case(&self, index: usize, on: &Value, turn: &Turn) -> Mistake {
+        let length = |input: usize| match self.input(index, input, turn, &mut Missing::new()) {
+            Resolved::Input(Input::List(items)) => Some(items.len()),
+            Resolved::Input(input) => match self.value(&input) {
+                Some(Value::List(items)) => Some(items.len()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let count = length(1).unwrap_or(0);
+        let Value::Text(name) = on else {
+            let cases =
+                if count == 1 { "there is 1 case".to_owned() } else { format!("there are {count} cases") };
+            return Mistake::at("on", format!("there is no case {on:?}, and no `else`"))
+                .code(Code::OutOfRange)
+                .label("no such case")
+                .help(format!("{cases}, counted from 0"));
+        };
+        let names = match self.input(index, 2, turn, &mut Missing::new()) {
+            Resolved::Input(names) => self.value(&names),
+            _ => None,
+        };
+        let names: Vec<&str> = match &names {
+            Some(Value::List(names)) => names
+                .iter()
+                .filter_map(|name| if let Value::Text(name) = name { Some(&**name) } else { None })
+                .collect(),
+            _ => Vec::new(),
+        };
+        if names.contains(&&**name) {
+            let message = format!("`names` has {} items, `cases` has {count}", names.len());
+            return Mistake::at("names", message)
+                .code(Code::Incompatible)
+                .label("a name for each case is needed")
+                .also("cases", "the cases");
+        }
+        let mistake = Mistake::at("on", format!("no case is called `{name}`, and there is no `else`"))
+            .code(Code::NotAChoice)
+            .label("no such case");
+        match suggest(name, names.iter().copied()) {
+            Some(help) => mistake.help(help),
+            None => mistake.help("the cases have no `names`"),
         }
     }
 
     /// The items of a list.
     fn items(&self, list: &Input) -> Items {
         match list {
+            // Without one of its items a list is shorter, or not there at all.
+            Input::List(_) if self.may_vanish(list) => Items::Unknown,
             Input::List(items) => Items::Known(items.clone()),
             Input::Value(Value::List(items)) => {
                 Items::Known(items.iter().cloned().map(Input::Value).collect())
@@ -222,7 +274,7 @@ impl Builder<'_> {
 
     fn decide_lists(&mut self, index: usize, turn: &Turn, missing: &mut Missing) -> Option<Built> {
         let mut lists = Vec::new();
-        let mut unknown = false;
+        let mut unknown = self.is_open(index, turn);
         for input in 0..self.declared.nodes[index].inputs.len() {
             match self.input(index, input, turn, missing) {
                 Resolved::Input(Input::Absent) if !self.declared.nodes[index].unresolved[input] => {
@@ -289,7 +341,10 @@ impl Builder<'_> {
         let is_wrong = node.unresolved[1] || node.unresolved[2];
         let items = match (&over, &times) {
             (Input::Absent, Input::Absent) if !is_wrong => {
-                let mistake = Mistake::new("a fold needs `times` or `over`").code(Code::MissingInput);
+                let mistake = Mistake::new("a fold needs `times` or `over`")
+                    .code(Code::MissingInput)
+                    .label("how many turns?")
+                    .help("`times` is their number, `over` a list with an item for each");
                 return Some(self.refuse(index, turn, &mistake));
             }
             (Input::Absent, Input::Absent) => None,
@@ -308,7 +363,7 @@ impl Builder<'_> {
                 return Some(self.refuse(index, turn, &mistake));
             }
         };
-        match items {
+        match items.filter(|_| !self.is_open(index, turn)) {
             Some((items, count)) => {
                 Some(self.turns(index, turn, count, |count| Turns::Fold { items, count }))
             }
@@ -327,12 +382,7 @@ impl Builder<'_> {
     }
 
     /// The turns of the iteration that a node closes; `Err` with what the node becomes without them.
-    fn closed(
-        &mut self,
-        index: usize,
-        turn: &Turn,
-        missing: &mut Missing,
-    ) -> Option<Result<(usize, Turn, Rc<Turns>), Built>> {
+    fn closed(&mut self, index: usize, turn: &Turn, missing: &mut Missing) -> Option<Result<Closed, Built>> {
         let Some(opener) = self.declared.scopes.closed_by(index) else {
             // Outside of any iteration, which is reported, or behind something that is wrong.
             let inputs = self.all(index, turn, missing)?;
@@ -344,9 +394,13 @@ impl Builder<'_> {
                 missing.push((opener, at));
                 None
             }
-            Some(Built::Turns(turns)) => Some(Ok((opener, at, turns))),
+            Some(Built::Turns(turns)) if !self.is_open(index, turn) => Some(Ok((opener, at, turns))),
             Some(Built::Nothing | Built::Passes(_)) => Some(Err(Built::Nothing)),
-            Some(Built::Node(_)) => {
+            // An iteration that cannot begin gives nothing: what is behind its end is blocked by it.
+            Some(Built::Node(node)) if self.nodes[node].refused.is_some() => {
+                Some(Err(Built::Passes(vec![Input::Link { node, output: 0 }])))
+            }
+            Some(Built::Node(_) | Built::Turns(_)) => {
                 // The iteration waits, and so does its end.
                 let inner = self.inner(index, opener);
                 let item = match self.resolve(&self.declared.nodes[index].inputs[0], &inner, turn, missing) {
@@ -389,7 +443,16 @@ impl Builder<'_> {
             Ok(closed) => closed,
             Err(built) => return Some(built),
         };
-        match self.carried(fold, &at, turns.count(), missing) {
+        let last = self.carried(fold, &at, turns.count(), missing);
+        if self.too_deep.borrow().contains(&fold) {
+            let message = format!(
+                "`next` puts the value into a list in every turn: more than {DEEPEST_LIST} levels deep"
+            );
+            let mistake =
+                Mistake::at("next", message).code(Code::OutOfRange).label("nests deeper in every turn");
+            return Some(self.refuse(index, turn, &mistake));
+        }
+        match last {
             Resolved::Input(input) => Some(Built::Passes(vec![input])),
             Resolved::Nothing => Some(Built::Nothing),
             Resolved::Missing => None,

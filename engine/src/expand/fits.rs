@@ -46,17 +46,27 @@ pub(crate) fn coerced(input: Input, ty: &Type) -> Input {
 /// Why an input that came through parameters, branches or iterations does not fit its socket.
 pub(crate) fn misfits(input: &Input, fact: Option<&Fact>, spec: &InputSpec) -> Option<Mistake> {
     let fact = fact?;
-    if !may_fit(&spec.ty, &fact.ty) {
-        let message = format!("`{}` must be {}", spec.name, spec.ty);
-        let label = format!("this turns out to be {}", fact.ty);
-        return Some(Mistake::at(spec.name, message).code(Code::WrongType).label(label));
-    }
     let known = match input {
         Input::Value(value) => Some(value),
         _ => fact.value.as_ref(),
     };
+    if !may_fit(&spec.ty, &fact.ty) {
+        let message = format!("`{}` must be {}", spec.name, spec.ty);
+        let label = turns_out(&fact.ty, known);
+        return Some(Mistake::at(spec.name, message).code(Code::WrongType).label(label));
+    }
     let (code, message) = spec.allows(known?).err()?;
     Some(Mistake::at(spec.name, message).code(code).label("not allowed"))
+}
+
+/// What came where something else is expected.
+pub(crate) fn turns_out(ty: &Type, value: Option<&Value>) -> String {
+    match value {
+        Some(value @ (Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_))) => {
+            format!("this turns out to be {ty}: {value:?}")
+        }
+        _ => format!("this turns out to be {ty}"),
+    }
 }
 
 /// May a value of which only `given` is known be what a socket takes? An `Any` in it may be anything.

@@ -7,6 +7,7 @@
 mod build;
 mod decide;
 mod fits;
+mod infer;
 mod resolve;
 mod scope;
 mod turns;

@@ -90,32 +90,53 @@ impl Builder<'_> {
             Built::Nothing => Resolved::Nothing,
             Built::Turns(turns) => {
                 let position = scope.iter().position(|opener| *opener == source);
-                match position.and_then(|position| turn.get(position)) {
-                    Some(next)
-                        if self.declared.nodes[source].kind.spec.control == Some(Control::Fold)
-                            && output == 0 =>
-                    {
-                        self.carried(source, &at, *next, missing)
-                    }
-                    Some(next) => Resolved::Input(turns.item(*next, output)),
-                    // Only while the turns around it are not known: then this one has no number either.
-                    None => Resolved::Nothing,
+                // In an open turn the first one stands for all.
+                let next = position.and_then(|position| turn.get(position)).copied().unwrap_or(0);
+                let is_fold = self.declared.nodes[source].kind.spec.control == Some(Control::Fold);
+                match next < turns.count() {
+                    true if is_fold && output == 0 => self.carried(source, &at, next, missing),
+                    true => Resolved::Input(turns.item(next, output)),
+                    false => Resolved::Nothing,
                 }
             }
         }
     }
 
     /// The value that a fold has before a turn: its start, or what the turn before gave to its end.
+    ///
+    /// Values are made in order and remembered: one that only passes on the value before must not lead back through
+    /// all turns.
     pub(super) fn carried(&self, fold: usize, at: &Turn, next: u32, missing: &mut Missing) -> Resolved {
         let declared = self.declared;
         let outer = declared.scopes.of(fold);
-        let Some(before) = next.checked_sub(1) else {
-            return self.resolve(&declared.nodes[fold].inputs[0], outer, at, missing);
-        };
         let Some(end) = declared.scopes.end_of(fold) else { return Resolved::Nothing };
         let inner = [&outer[..], &[fold]].concat();
-        let turn = [&at[..], &[before]].concat();
-        self.resolve(&declared.nodes[end].inputs[0], &inner, &turn, missing)
+        loop {
+            let known = self.carried.borrow().get(&(fold, at.clone())).map_or(0, Vec::len);
+            if known > next as usize {
+                let carried = self.carried.borrow();
+                let value =
+                    carried.get(&(fold, at.clone())).and_then(|values| values.get(next as usize)?.clone());
+                return value.map_or(Resolved::Nothing, Resolved::Input);
+            }
+            let value = match u32::try_from(known).ok().and_then(|known| known.checked_sub(1)) {
+                None => self.resolve(&declared.nodes[fold].inputs[0], outer, at, missing),
+                Some(before) => {
+                    let turn = [&at[..], &[before]].concat();
+                    self.resolve(&declared.nodes[end].inputs[0], &inner, &turn, missing)
+                }
+            };
+            let value = match value {
+                Resolved::Missing => return Resolved::Missing,
+                Resolved::Input(value) if is_deeper(&value, DEEPEST_LIST) => {
+                    self.too_deep.borrow_mut().insert(fold);
+                    None
+                }
+                Resolved::Input(value) => Some(value),
+                Resolved::Nothing => None,
+            };
+            self.carried.borrow_mut().entry((fold, at.clone())).or_default().push(value);
+        }
     }
 
     /// An output path. Turns that it does not tell apart by itself are told apart by a number.
@@ -168,4 +189,25 @@ pub(super) fn list_of(items: Vec<Input>) -> Input {
         .map(|item| if let Input::Value(value) = item { Some(value.clone()) } else { None })
         .collect();
     values.map_or_else(|| Input::List(items), |values| Input::Value(Value::List(values.into())))
+}
+
+/// A fold that puts its value into a list in every turn nests deeper with each. Deeper than this is a mistake.
+pub(super) const DEEPEST_LIST: usize = 64;
+
+/// Do lists in an input nest deeper than so many levels?
+fn is_deeper(input: &Input, levels: usize) -> bool {
+    match (input, levels) {
+        (Input::List(_), 0) => true,
+        (Input::List(items), _) => items.iter().any(|item| is_deeper(item, levels - 1)),
+        (Input::Value(value), _) => value_is_deeper(value, levels),
+        _ => false,
+    }
+}
+
+fn value_is_deeper(value: &Value, levels: usize) -> bool {
+    match (value, levels) {
+        (Value::List(_), 0) => true,
+        (Value::List(items), _) => items.iter().any(|item| value_is_deeper(item, levels - 1)),
+        _ => false,
+    }
 }

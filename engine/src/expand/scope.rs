@@ -23,8 +23,13 @@ pub(crate) enum ScopeMistake {
     Outside,
     /// The end of a fold closes another iteration, whose opening node is given.
     OtherIteration(usize),
-    /// A fold has a second end; the first is given.
-    SecondEnd(usize),
+    /// A fold has a second end.
+    SecondEnd {
+        /// The fold.
+        fold: usize,
+        /// Its first end.
+        first: usize,
+    },
     /// A fold has no end.
     NoEnd,
     /// The body of a fold is inside an iteration that the fold itself is not in, and that begins after it.
@@ -91,8 +96,11 @@ impl Scopes {
             }
             scopes.inside.push(scope);
         }
+        // A fold whose end is wrong has one.
+        let wrong: Vec<usize> = mistakes.iter().flat_map(|(end, _)| scopes.of_inputs(nodes, *end)).collect();
         let is_fold = |index: &usize| nodes[*index].control() == Some(Control::Fold);
-        let unended = (0..nodes.len()).filter(is_fold).filter(|index| scopes.ends[*index].is_none());
+        let is_unended = |index: &usize| scopes.ends[*index].is_none() && !wrong.contains(index);
+        let unended = (0..nodes.len()).filter(is_fold).filter(is_unended);
         mistakes.extend(unended.map(|index| (index, ScopeMistake::NoEnd)));
         (scopes, mistakes)
     }
@@ -103,19 +111,19 @@ impl Scopes {
             return None;
         }
         if nodes[opener].control() != Some(Control::Fold) {
-            // A body that is also inside an iteration which begins after its fold.
+            // A body may also be inside an iteration that begins after its fold.
             let fold = self
                 .of_inputs(nodes, end)
                 .into_iter()
                 .rev()
                 .find(|at| nodes[*at].control() == Some(Control::Fold));
             return Some(match fold {
-                Some(_) => ScopeMistake::StartsOutside(opener),
-                None => ScopeMistake::OtherIteration(opener),
+                Some(fold) if !self.inside[opener].contains(&fold) => ScopeMistake::StartsOutside(opener),
+                _ => ScopeMistake::OtherIteration(opener),
             });
         }
         if let Some(first) = self.ends[opener] {
-            return Some(ScopeMistake::SecondEnd(first));
+            return Some(ScopeMistake::SecondEnd { fold: opener, first });
         }
         self.ends[opener] = Some(end);
         None

@@ -1,5 +1,6 @@
 //! Runs a graph, round by round: what is decided runs, then what that decides.
 
+mod invoke;
 mod queue;
 mod report;
 mod round;
@@ -8,7 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use report::{Outcome, Refusal, Report};
+pub use report::{Outcome, Report};
 
 use crate::cache::Cache;
 use crate::done::Done;
@@ -29,6 +30,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) world: &'a dyn World,
     pub(crate) options: &'a RunOptions<'a>,
+    /// Bytes of memory that the run may use.
+    pub(crate) limit: Option<u64>,
 }
 
 impl Runner<'_> {
@@ -45,6 +48,16 @@ impl Runner<'_> {
             if waiting == usize::MAX {
                 events.event(&Event::RunStarted { nodes: plan.steps.len() + plan.pending.len() });
             }
+            if let Some(refusal) = plan.refusal {
+                events.event(&Event::RunRefused {
+                    needed: refusal.needed,
+                    limit: refusal.limit,
+                    node: refusal.node.clone(),
+                });
+                report.refused = Some(refusal);
+                break;
+            }
+            self.make_room(&graph, &plan);
             let pending: Vec<String> =
                 plan.pending.iter().map(|node| graph.nodes[*node].name.clone()).collect();
             Round::new(self, &graph, &plan, &done).run(plan, &mut done, &mut report);
@@ -78,8 +91,24 @@ impl Runner<'_> {
     }
 
     fn plan(&self, graph: &Graph, targets: &[String], done: &Done) -> Plan {
-        let Self { cache, registry, world, .. } = *self;
-        Planner { graph, cache, registry, world, done }.plan(targets)
+        let Self { cache, registry, world, limit, .. } = *self;
+        Planner { graph, cache, registry, world, done, limit }.plan(targets)
+    }
+
+    /// Says which nodes compute thriftily, and lets go of kept outputs where the run needs their memory.
+    fn make_room(&self, graph: &Graph, plan: &Plan) {
+        let events = self.options.events;
+        for step in plan.steps.iter().filter(|step| step.thrifty) {
+            let node = &graph.nodes[step.node];
+            if let Some(thrifty) = &node.thrifty {
+                events.event(&Event::NodeThrifty { node: node.name.clone(), how: thrifty.how.clone() });
+            }
+        }
+        let Some(room) = self.limit.map(|limit| limit.saturating_sub(plan.peak_bytes)) else { return };
+        if self.cache.memory.bytes() > room {
+            let bytes = self.cache.memory.shrink(room);
+            events.event(&Event::CacheShrunk { bytes });
+        }
     }
 
     /// Reports nodes whose decision was never made.

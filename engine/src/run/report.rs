@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::node_error::NodeError;
+use crate::plan::Refusal;
 use crate::value::Value;
 
 /// What became of the nodes of a run.
@@ -17,17 +18,6 @@ pub struct Report {
     pub interrupted: bool,
     /// The run was not even begun: it would not have fitted into memory.
     pub refused: Option<Refusal>,
-}
-
-/// Why a run was not begun.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Bytes it would need at most.
-    pub needed: u64,
-    /// Bytes it may use.
-    pub limit: u64,
-    /// The node that needs the most.
-    pub node: String,
 }
 
 /// What became of a node.

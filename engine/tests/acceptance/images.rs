@@ -1,8 +1,8 @@
 //! Pictures of one channel, for tests: small, comparable and storable.
 
 use lumina_engine::{
-    Call, Code, Domain, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Registry,
-    Report, Storable, Type, Value, World,
+    Call, Code, Domain, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec,
+    Registry, Report, Storable, Type, Value, World,
 };
 
 /// Rows of numbers.
@@ -77,7 +77,7 @@ struct Constant {
 impl Node for Constant {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let fact = Fact::of(Type::Domain(self.ty));
-        Ok(Inference::outputs([fact.shape([inquiry.size("height"), inquiry.size("width")])]))
+        Ok(Inference::new([fact.shape([inquiry.size("height"), inquiry.size("width")])], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -96,7 +96,9 @@ impl Node for Mix {
             (Some(a), Some(b)) if a != b => {
                 Err(vec![Mistake::at("b", "`a` and `b` are of different sizes").code(Code::WrongShape)])
             }
-            (a, _) => Ok(Inference::outputs([Fact { shape: a, ..Fact::of(Type::Domain(Image::NAME)) }])),
+            (a, _) => {
+                Ok(Inference::new([Fact { shape: a, ..Fact::of(Type::Domain(Image::NAME)) }], Memory::SMALL))
+            }
         }
     }
 
@@ -114,7 +116,7 @@ struct Average;
 
 impl Node for Average {
     fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        Ok(Inference::outputs([Fact::of(Type::Domain(Image::NAME))]))
+        Ok(Inference::new([Fact::of(Type::Domain(Image::NAME))], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -133,7 +135,7 @@ struct Save;
 
 impl Node for Save {
     fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        Ok(Inference::outputs([Fact::of(Type::Path)]))
+        Ok(Inference::new([Fact::of(Type::Path)], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

@@ -12,8 +12,12 @@ mod probes;
 mod support;
 mod validators;
 
+mod branches;
 mod execution;
 mod failures;
+mod folds;
+mod graphs;
+mod iterations;
 mod keys;
 mod parallel;
 mod restarts;

@@ -16,7 +16,6 @@ const THREE: &str = r#"
 "#;
 
 #[test]
-#[ignore = "parallel nodes are not built yet"]
 fn a18_parallel_sleep_nodes() {
     for bench in Bench::each() {
         let report = run!(bench, THREE, ran: ["one", "two", "three", "sum"]);
@@ -26,7 +25,6 @@ fn a18_parallel_sleep_nodes() {
 }
 
 #[test]
-#[ignore = "parallel nodes are not built yet"]
 fn b2_multiple() {
     // Without a node that joins them: three targets.
     let (three, _) = THREE.split_once("\"sum\"").unwrap();
@@ -74,7 +72,6 @@ fn b7_recovery() {
 }
 
 #[test]
-#[ignore = "parallel nodes are not built yet"]
 fn b8_sync_error_while_async_in_flight() {
     // `slow` ends only after `bad` has failed beside it.
     let nodes = r#"

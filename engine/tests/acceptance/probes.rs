@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lumina_engine::{
-    Call, Domain, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Registry, Type,
-    Value, World,
+    Call, Domain, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Registry,
+    Type, Value, World,
 };
 
 /// A node that waits for something that never comes gives up after this time.
@@ -92,7 +92,7 @@ impl Node for Probe {
         if self.counted {
             self.probes.inferred.fetch_add(1, SeqCst);
         }
-        Ok(Inference::outputs([Fact::of(self.output.clone())]))
+        Ok(Inference::new([Fact::of(self.output.clone())], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -152,6 +152,13 @@ fn count(probes: &Arc<Probes>, call: &Call<'_>) -> Result<Value, NodeError> {
     Ok(Value::Float(call.float("value")? + call.float("more")?))
 }
 
+fn fail_at(_: &Arc<Probes>, call: &Call<'_>) -> Result<Value, NodeError> {
+    match call.float("value")? == call.float("at")? {
+        true => Err(NodeError::failed("on purpose")),
+        false => Ok(Value::Float(call.float("value")? + 1.0)),
+    }
+}
+
 fn tracked(probes: &Arc<Probes>, _: &Call<'_>) -> Result<Value, NodeError> {
     probes.made.fetch_add(1, SeqCst);
     probes.live.fetch_add(1, SeqCst);
@@ -185,6 +192,8 @@ pub(crate) fn plugin(registry: &mut Registry, probes: &Arc<Probes>) {
     add("probe.fresh", vec![value()], Probe { asked: true, ..number(|_, call| pass(call)) });
     let more = InputSpec::default("more", Type::Float, Value::Float(0.0), "another number");
     add("probe.count", vec![value(), more], Probe { counted: true, ..number(count) });
+    let at = InputSpec::required("at", Type::Float, "the value it fails at");
+    add("probe.fail_at", vec![value(), at], number(fail_at));
     add("probe.tracked", vec![], probe(Type::Domain(Tracked::NAME), tracked));
     add("probe.use", vec![any_tracked(), value()], number(|_, call| pass(call)));
     add("probe.use_and_fail", vec![any_tracked()], number(|_, _| Err(NodeError::failed("on purpose"))));

@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lumina_engine::{
-    Call, Code, Digest, Engine, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec,
-    NotFound, Overrides, Registry, Resources, Source, Type, Value, World,
+    Call, Code, Digest, Engine, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError,
+    NodeSpec, NotFound, Overrides, Registry, Resources, Source, Type, Value, World,
 };
 
 use crate::harness::{Bench, Policy, number};
@@ -60,7 +60,6 @@ fn i3_the_same_file_written_again_is_a_hit() {
 }
 
 #[test]
-#[ignore = "early cut-off is not built yet"]
 fn i4_an_edit_that_yields_an_equal_value_stops_at_that_node() {
     let nodes = r#"
         "sum": Node(kind: "number.add", with: {"a": 1, "b": 3}),
@@ -84,7 +83,8 @@ struct InSpace(&'static str);
 impl Node for InSpace {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let fact = Fact::of(Type::Text).with("space", inquiry.text("space").unwrap_or_default());
-        Ok(Inference::outputs([fact]).files((self.0 == "decoder").then(|| PathBuf::from("weights"))))
+        Ok(Inference::new([fact], Memory::SMALL)
+            .files((self.0 == "decoder").then(|| PathBuf::from("weights"))))
     }
 
     fn run(&self, _: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -99,7 +99,7 @@ impl Node for Decode {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         match inquiry.same("space", "latent", "decoder") {
             Some(mistake) => Err(vec![mistake]),
-            None => Ok(Inference::outputs([Fact::of(Type::Text)])),
+            None => Ok(Inference::new([Fact::of(Type::Text)], Memory::SMALL)),
         }
     }
 

@@ -1,8 +1,8 @@
 //! H: versions of kinds, conversions, and links that are refused.
 
 use lumina_engine::{
-    Call, Code, Engine, Fact, Inference, Inquiry, Mistake, Node, NodeError, NodeSpec, Overrides, Registry,
-    RunOptions, Type, Value,
+    Call, Code, Engine, Fact, Inference, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Overrides,
+    Registry, RunOptions, Type, Value,
 };
 
 use crate::harness::{Bench, number};
@@ -12,7 +12,7 @@ struct One;
 
 impl Node for One {
     fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        Ok(Inference::outputs([Fact::of(Type::Int)]))
+        Ok(Inference::new([Fact::of(Type::Int)], Memory::SMALL))
     }
 
     fn run(&self, _: &Call<'_>) -> Result<Vec<Value>, NodeError> {

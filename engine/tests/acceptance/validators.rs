@@ -1,8 +1,8 @@
 //! Nodes that are particular about their inputs.
 
 use lumina_engine::{
-    Call, Domain, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Registry, Type,
-    Value,
+    Call, Domain, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Registry,
+    Type, Value,
 };
 
 use crate::images::{Image, Mask};
@@ -17,7 +17,7 @@ struct Validator {
 impl Node for Validator {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         match (self.asks)(inquiry) {
-            None => Ok(Inference::outputs([Fact::of(self.output.clone())])),
+            None => Ok(Inference::new([Fact::of(self.output.clone())], Memory::SMALL)),
             Some(mistake) => Err(vec![mistake]),
         }
     }

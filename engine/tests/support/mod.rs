@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use lumina_engine::{
-    Call, Checked, Digest, Engine, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec,
-    NotFound, Overrides, Registry, Resources, Source, Type, Value, World,
+    Call, Checked, Digest, Engine, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError,
+    NodeSpec, NotFound, Overrides, Registry, Resources, Source, Type, Value, World,
 };
 
 /// Files in memory.
@@ -74,7 +74,7 @@ struct Add;
 
 impl Node for Add {
     fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        Ok(Inference::outputs([Fact::of(Type::Float)]).working_bytes(100).output_bytes(10))
+        Ok(Inference::new([Fact::of(Type::Float)], Memory::new(100, 10)))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -87,7 +87,7 @@ struct Split;
 
 impl Node for Split {
     fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        Ok(Inference::outputs([Fact::of(Type::Float), Fact::of(Type::Float)]))
+        Ok(Inference::new([Fact::of(Type::Float), Fact::of(Type::Float)], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -101,7 +101,7 @@ struct Sum;
 
 impl Node for Sum {
     fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        Ok(Inference::outputs([Fact::of(Type::Float)]))
+        Ok(Inference::new([Fact::of(Type::Float)], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -116,7 +116,7 @@ struct Fail;
 
 impl Node for Fail {
     fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        Ok(Inference::outputs([Fact::of(Type::Float)]))
+        Ok(Inference::new([Fact::of(Type::Float)], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -138,9 +138,11 @@ struct Read;
 
 impl Node for Read {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        let Some(path) = inquiry.path("path") else { return Ok(Inference::outputs([Fact::of(Type::Float)])) };
+        let Some(path) = inquiry.path("path") else {
+            return Ok(Inference::new([Fact::of(Type::Float)], Memory::SMALL));
+        };
         match inquiry.world.find(&path) {
-            Ok(found) => Ok(Inference::outputs([Fact::of(Type::Float)]).files([found])),
+            Ok(found) => Ok(Inference::new([Fact::of(Type::Float)], Memory::SMALL).files([found])),
             Err(_) => Err(vec![Mistake::at("path", format!("`{}` does not exist", path.display()))]),
         }
     }
@@ -157,7 +159,7 @@ struct Write;
 
 impl Node for Write {
     fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        Ok(Inference::outputs([Fact::of(Type::Path)]))
+        Ok(Inference::new([Fact::of(Type::Path)], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -172,12 +174,26 @@ impl Node for Write {
     }
 }
 
+/// `test.thrifty`: says in which way it computes.
+struct Pieces;
+
+impl Node for Pieces {
+    fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
+        let inference = Inference::new([Fact::of(Type::Text)], Memory::new(500, 10));
+        Ok(inference.thrifty("made in small pieces", 50))
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
+        Ok(vec![Value::text(if call.thrifty { "in small pieces" } else { "in one piece" })])
+    }
+}
+
 /// `any.same`: gives back what it gets.
 struct Same;
 
 impl Node for Same {
     fn infer(&self, _: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        Ok(Inference::outputs([Fact::of(Type::Any)]))
+        Ok(Inference::new([Fact::of(Type::Any)], Memory::SMALL))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -217,6 +233,14 @@ pub(crate) fn registry() -> Registry {
                 )
                 .output("never", Type::Float, "nothing"),
             Fail,
+        )
+        .add(
+            NodeSpec::new("test.thrifty", 1, "Says in which way it computes").output(
+                "way",
+                Type::Text,
+                "the way",
+            ),
+            Pieces,
         )
         .add(
             NodeSpec::new("file.read", 1, "Reads")

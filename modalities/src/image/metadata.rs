@@ -9,13 +9,11 @@ use lumina_engine::Provenance;
 /// The keyword of the iTXt chunk that holds the [`Provenance`] as JSON.
 pub const KEYWORD: &str = "lumina-graph";
 
-/// A PNG file in memory. Without a graph in the provenance nothing is embedded.
-pub(crate) fn write_png(
-    width: usize,
-    height: usize,
-    rgb: &[u8],
-    provenance: &Provenance,
-) -> io::Result<Vec<u8>> {
+/// A PNG file in memory from red, green, blue, row by row. Without a graph in the provenance nothing is embedded.
+///
+/// # Errors
+/// When the bytes do not fit the size, and when the size does not fit a PNG.
+pub fn write_png(width: usize, height: usize, rgb: &[u8], provenance: &Provenance) -> io::Result<Vec<u8>> {
     let side =
         |side: usize| u32::try_from(side).map_err(|_| io::Error::other("the picture is too large for a PNG"));
     let mut bytes = Vec::new();

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use crate::Result;
 use crate::nn::AttentionMask;
 
 /// Caption keys and values of every block and the pooled caption: the part of an evaluation that does not depend on
@@ -27,6 +28,21 @@ impl PreparedCaption {
         let bytes = |tensor: &Tensor| (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64;
         bytes(&self.pooled)
             + self.layers.iter().map(|layer| bytes(&layer.key) + bytes(&layer.value)).sum::<u64>()
+    }
+
+    /// The prompts `start..start + count` alone.
+    ///
+    /// # Errors
+    /// [`ModelError::Candle`](crate::ModelError::Candle) when there are not so many.
+    pub fn rows(&self, start: usize, count: usize) -> Result<Self> {
+        let part = |tensor: &Tensor| -> Result<Tensor> { Ok(tensor.narrow(0, start, count)?.contiguous()?) };
+        let layer =
+            |layer: &CaptionKeys| Ok(CaptionKeys { key: part(&layer.key)?, value: part(&layer.value)? });
+        Ok(Self {
+            pooled: part(&self.pooled)?,
+            layers: self.layers.iter().map(layer).collect::<Result<_>>()?,
+            mask: self.mask.rows(start, count)?,
+        })
     }
 
     /// Number of prompts.

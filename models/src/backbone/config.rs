@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Dialect;
 use crate::weights::Checkpoint;
 use crate::{ModelError, Result};
 
 /// Sizes and switches, with the names and defaults of diffusers' `LuminaNextDiT2DModel`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NextDitConfig {
     /// Side of the latent that the network was trained on.

@@ -4,6 +4,7 @@ mod block;
 mod caption;
 mod config;
 mod dialect;
+mod memory;
 mod next_dit;
 mod options;
 mod patch;

@@ -60,6 +60,12 @@ impl AttentionMask {
         Ok(Self { bias, seeing })
     }
 
+    /// The batch rows `start..start + count` alone.
+    pub(crate) fn rows(&self, start: usize, count: usize) -> Result<Self> {
+        let seeing = self.seeing.as_ref().map(|seeing| seeing.narrow(0, start, count)).transpose()?;
+        Ok(Self { bias: self.bias.narrow(0, start, count)?, seeing })
+    }
+
     /// The part for queries `start..start + length`, with an axis for the query heads that share a key head.
     fn part(tensor: &Tensor, start: usize, length: usize) -> Result<Tensor> {
         let rows = if tensor.dim(2)? == 1 { tensor.clone() } else { tensor.narrow(2, start, length)? };
@@ -132,6 +138,37 @@ pub fn attention(
     }
     let output = if outputs.len() == 1 { outputs.remove(0) } else { Tensor::cat(&outputs, 3)? };
     Ok(output.reshape((batch, heads, queries, head_dim))?)
+}
+
+/// The sizes of one call of [`attention`].
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionShape {
+    /// Rows of the batch.
+    pub batch: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Queries of a row.
+    pub queries: usize,
+    /// Keys of a row.
+    pub keys: usize,
+    /// Channels of a head.
+    pub head_dim: usize,
+}
+
+impl AttentionShape {
+    /// Bytes that [`attention`] takes beside its arguments: the scaled queries, scores and weights of one piece of the
+    /// queries, and the result.
+    pub fn bytes(&self, dtype: DType) -> u64 {
+        let rows = self.batch * self.heads;
+        let piece = (MAX_SCORES / (rows * self.keys).max(1)).clamp(1, self.queries.max(1));
+        let scores = (rows * piece * self.keys) as u64;
+        let states = (rows * self.queries * self.head_dim * dtype.size_in_bytes()) as u64;
+        // Scores and weights side by side in f32; in a narrower format once more in that.
+        let narrow = if dtype == DType::F32 { 0 } else { dtype.size_in_bytes() as u64 };
+        // In several pieces, these are joined in the end.
+        let joined = if piece < self.queries { states } else { 0 };
+        (scores * (8 + narrow)).max(joined) + 2 * states
+    }
 }
 
 #[cfg(test)]

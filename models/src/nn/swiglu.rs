@@ -1,13 +1,14 @@
 //! The gated feed-forward layer.
 
 use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::Linear;
 use crate::Result;
 use crate::weights::Weights;
 
 /// What the gate goes through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Activation {
     /// `x * sigmoid(x)`.
     Silu,

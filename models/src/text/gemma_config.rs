@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::nn::Activation;
 
 /// Sizes of a first-generation Gemma.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GemmaConfig {
     /// Number of token numbers.
     pub vocab_size: usize,

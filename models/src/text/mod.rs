@@ -4,6 +4,7 @@ mod encoder;
 mod features;
 mod gemma;
 mod gemma_config;
+mod memory;
 mod tokenizer;
 
 pub use encoder::{TextEncoder, prepare_prompt};

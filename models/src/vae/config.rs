@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use candle_core::Tensor;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
 /// Sizes and switches, with the names and defaults of diffusers' `AutoencoderKL`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AutoencoderConfig {
     /// Channels of the picture that goes in.

@@ -6,9 +6,12 @@ mod config;
 mod decoder;
 mod encoder;
 mod gaussian;
+mod memory;
+mod preview;
 mod tiles;
 
 pub use autoencoder::AutoencoderKl;
 pub use config::AutoencoderConfig;
 pub use gaussian::Gaussian;
+pub use preview::PreviewMap;
 pub use tiles::TileOptions;

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::DType;
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
-use lumina_models::backbone::{ForwardOptions, NextDit, PreparedCaption, RopeScaling};
+use lumina_models::backbone::NextDitConfig;
 use lumina_models::flow::{Guidance, GuidedChannels};
-use lumina_models::text::TextFeatures;
-use lumina_models::{Interrupt, Result};
 
-use crate::node_error;
-use crate::value::{BackboneValue, Conditioning, Space, VelocityField, VelocityValue, type_of};
+use crate::guided::{Guided, Stretch, prepare};
+use crate::value::{BackboneValue, Conditioning, VelocityValue, type_of};
+use crate::{Compute, node_error, sizes};
 
 pub(crate) struct GuidanceCfg;
 
@@ -64,11 +63,12 @@ pub(crate) fn spec() -> NodeSpec {
         .max(1.0),
     )
     .output("velocity", type_of::<VelocityValue>(), "the guided velocity")
+    .device()
     .example(r#""guided": Node(kind: "guidance.cfg", with: { "backbone": Link("model.backbone"), "positive": Link("text"), "scale": 4.0 })"#)
 }
 
 impl Node for GuidanceCfg {
-    fn infer(&self, inquiry: &Inquiry<'_>) -> std::result::Result<Inference, Vec<Mistake>> {
+    fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let mut mistakes: Vec<Mistake> = ["positive", "negative"]
             .iter()
             .filter_map(|input| inquiry.same("text width", input, "backbone"))
@@ -94,10 +94,17 @@ impl Node for GuidanceCfg {
         {
             fact = fact.with("pictures", prompts.saturating_mul(images));
         }
-        Ok(Inference::outputs([fact]))
+        let active = inquiry.float("scale").is_none_or(|scale| scale > 1.0);
+        fact = fact.with("rows per picture", if active { 2_usize } else { 1 });
+        let tokens = caption_tokens(inquiry);
+        if let Some(tokens) = tokens {
+            fact = fact.with("caption tokens", tokens);
+        }
+        let memory = caption_memory(&fact, tokens, Compute::of(inquiry.world).dtype);
+        Ok(Inference::new([fact], memory.unwrap_or(Memory::UNKNOWN)))
     }
 
-    fn run(&self, call: &Call<'_>) -> std::result::Result<Vec<Value>, NodeError> {
+    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
         let backbone = call.domain::<BackboneValue>("backbone")?;
         let positive = call.domain::<Conditioning>("positive")?;
         let negative = call.optional_domain::<Conditioning>("negative")?;
@@ -122,6 +129,7 @@ impl Node for GuidanceCfg {
             network: Arc::clone(&backbone.network),
             space: backbone.space.clone(),
             images: positive.features.batch() * times,
+            one_at_a_time: false,
             caption,
             guidance,
             base_sequence_length: call.bool("proportional_attention")?.then(|| config.base_sequence_length()),
@@ -135,95 +143,19 @@ impl Node for GuidanceCfg {
     }
 }
 
-fn prepare(
-    network: &NextDit,
-    positive: &TextFeatures,
-    negative: &TextFeatures,
-    times: usize,
-    guidance: Guidance,
-) -> Result<PreparedCaption> {
-    let positive = positive.repeat(times)?;
-    if !guidance.is_active() {
-        return network.prepare(&positive);
-    }
-    network.prepare(&TextFeatures::concat(&[&positive, &negative.repeat(times)?])?)
+/// The most tokens that a caption may have: those of the longer prompt.
+fn caption_tokens(inquiry: &Inquiry<'_>) -> Option<usize> {
+    let tokens = |input: &str| usize::try_from(inquiry.fact(input)?.int("most tokens")?).ok();
+    let positive = tokens("positive")?;
+    Some(positive.max(tokens("negative").unwrap_or(0)))
 }
 
-/// When positions are stretched.
-#[derive(Clone, Copy, PartialEq)]
-enum Stretch {
-    Always,
-    AboveTraining,
-    Never,
-}
-
-impl Stretch {
-    fn named(name: &str) -> Self {
-        match name {
-            "lumina" => Stretch::AboveTraining,
-            "none" => Stretch::Never,
-            _ => Stretch::Always,
-        }
-    }
-
-    /// The watershed that the implementation named has by default (Lumina-T2X `sample.py`, diffusers `LuminaPipeline`).
-    fn watershed(self) -> f64 {
-        match self {
-            Stretch::AboveTraining => 0.3,
-            Stretch::Always | Stretch::Never => 1.0,
-        }
-    }
-
-    /// The square root of the ratio of areas, or 1.
-    fn factor(self, area: usize, training_side: usize) -> f64 {
-        let factor = (area as f64).sqrt() / training_side as f64;
-        match self {
-            Stretch::Never => 1.0,
-            Stretch::AboveTraining if factor <= 1.0 => 1.0,
-            Stretch::AboveTraining | Stretch::Always => factor,
-        }
-    }
-}
-
-/// A backbone with everything but latent and time fixed.
-struct Guided {
-    network: Arc<NextDit>,
-    space: Space,
-    images: usize,
-    caption: PreparedCaption,
-    guidance: Guidance,
-    base_sequence_length: Option<usize>,
-    stretch: Stretch,
-    watershed: f64,
-}
-
-impl VelocityField for Guided {
-    fn velocity(&self, latent: &Tensor, time: f64, interrupt: &Interrupt) -> Result<Tensor> {
-        let (batch, _, height, width) = latent.dims4()?;
-        if batch != self.images {
-            let expected = format!("{} latents, one for each prompt and picture", self.images);
-            return Err(lumina_models::ModelError::input("the batch", expected, batch.to_string()));
-        }
-        let scale_factor = self.stretch.factor(height * width, self.network.config().sample_size);
-        let options = ForwardOptions {
-            rope: RopeScaling { scale_factor, watershed: self.watershed }.factors_at(time),
-            base_sequence_length: self.base_sequence_length,
-            interrupt: interrupt.clone(),
-        };
-        if !self.guidance.is_active() {
-            return self.network.velocity(latent, &[time], &self.caption, &options);
-        }
-        let both = Tensor::cat(&[latent, latent], 0)?;
-        let velocity = self.network.velocity(&both, &[time], &self.caption, &options)?;
-        let conditional = velocity.narrow(0, 0, batch)?;
-        self.guidance.combine(&conditional, &velocity.narrow(0, batch, batch)?)
-    }
-
-    fn space(&self) -> &Space {
-        &self.space
-    }
-
-    fn byte_size(&self) -> u64 {
-        self.caption.byte_size()
-    }
+/// The keys and values of every block, and while they are made the features of both halves in f32.
+fn caption_memory(velocity: &Fact, tokens: Option<usize>, dtype: DType) -> Option<Memory> {
+    let config: NextDitConfig = sizes(Some(velocity))?;
+    let number = |name: &str| usize::try_from(velocity.int(name)?).ok();
+    let rows = number("pictures")? * number("rows per picture")?;
+    let kept = config.caption_bytes(rows, tokens?, dtype);
+    let features = (rows * tokens? * config.cross_attention_dim * 4 * 4) as u64;
+    Some(Memory::new(kept + features, kept))
 }

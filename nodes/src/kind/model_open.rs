@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value, World,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    World,
 };
-use lumina_models::backbone::NextDitConfig;
 use lumina_models::{ModelError, PipelineFolder};
 
 use crate::hub::{self, Place};
+use crate::sizes::with_sizes;
 use crate::value::{BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, type_of};
 use crate::{Compute, interrupt, mistake, node_error};
 
@@ -32,16 +33,17 @@ pub(crate) fn spec() -> NodeSpec {
     .output("decoder", type_of::<DecoderValue>(), "latents to pixels")
     .output("space", type_of::<Space>(), "the convention of the model's latents")
     .output("shift", Type::Float, "the time shift of the folder's scheduler")
+    .device()
     .example(r#""model": Node(kind: "model.open", with: { "path": "weights/lumina-next-tiny" })"#)
 }
 
 impl Node for ModelOpen {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        let Some(path) = inquiry.path("path") else { return Ok(Inference::outputs(unknown())) };
+        let Some(path) = inquiry.path("path") else { return Ok(Inference::new(unknown(), Memory::UNKNOWN)) };
         let found = match hub::find(&path, inquiry.world).map_err(|mistake| vec![*mistake])? {
             Place::Here(found) => found,
             // Nothing is known of a model before it is downloaded.
-            Place::Remote => return Ok(Inference::outputs(unknown())),
+            Place::Remote => return Ok(Inference::new(unknown(), Memory::UNKNOWN)),
         };
         if found.is_file() {
             let message = format!("`{}` is a file, expected a model folder", path.display());
@@ -54,7 +56,8 @@ impl Node for ModelOpen {
         let folder = PipelineFolder::open(&found).map_err(|error| vec![mistake("path", &error)])?;
         let warnings =
             report.warnings.iter().map(|warning| mistake("path", warning).code(Code::UnusedContent));
-        Ok(facts(&folder, inquiry.world).warnings(warnings))
+        let inference = facts(&folder, inquiry.world).map_err(|error| vec![mistake("path", &error)])?;
+        Ok(inference.warnings(warnings))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -64,9 +67,9 @@ impl Node for ModelOpen {
         let folder = PipelineFolder::open(&path).map_err(node_error)?;
         let Compute { device, dtype, .. } = Compute::of(call.world);
         let stop = interrupt(call.cancel);
-        let size = dtype.size_in_bytes() as u64;
+        let bytes = folder.part_bytes(&device, dtype).map_err(node_error)?;
 
-        let space = Space::new(&folder.backbone, &folder.autoencoder);
+        let space = Space::new(&folder.backbone, &folder.autoencoder).with_preview(folder.preview.clone());
         let text_encoder = folder.load_text_encoder(&device, dtype, &stop).map_err(node_error)?;
         call.progress(1, 3, "part");
         let backbone = folder.load_backbone(&device, dtype, &stop).map_err(node_error)?;
@@ -74,16 +77,13 @@ impl Node for ModelOpen {
         let autoencoder = Arc::new(folder.load_autoencoder(&device, dtype, &stop).map_err(node_error)?);
         call.progress(3, 3, "part");
 
-        let half = folder.autoencoder_weights().parameter_count() * size / 2;
+        let half = bytes.autoencoder / 2;
         Ok(vec![
-            Value::domain(TextEncoderValue {
-                encoder: Arc::new(text_encoder),
-                bytes: folder.text_encoder_weights().parameter_count() * size,
-            }),
+            Value::domain(TextEncoderValue { encoder: Arc::new(text_encoder), bytes: bytes.text_encoder }),
             Value::domain(BackboneValue {
                 network: Arc::new(backbone),
                 space: space.clone(),
-                bytes: folder.backbone_weights().parameter_count() * size,
+                bytes: bytes.backbone,
             }),
             Value::domain(EncoderValue {
                 network: Arc::clone(&autoencoder),
@@ -113,32 +113,25 @@ fn mistakes(errors: &[ModelError]) -> Vec<Mistake> {
     mistakes
 }
 
-fn facts(folder: &PipelineFolder, world: &dyn World) -> Inference {
+fn facts(folder: &PipelineFolder, world: &dyn World) -> lumina_models::Result<Inference> {
     let space = Space::new(&folder.backbone, &folder.autoencoder);
     let text = folder.text_encoder.hidden_size;
+    let Compute { device, dtype, .. } = Compute::of(world);
+    let kept = folder.part_bytes(&device, dtype)?.sum();
+    // A tensor is read as it is stored, then converted; mapped pages are given back after each.
     let weights = [folder.text_encoder_weights(), folder.backbone_weights(), folder.autoencoder_weights()];
-    let parameters: u64 = weights.iter().map(|weights| weights.parameter_count()).sum();
-    let bytes = parameters * Compute::of(world).dtype.size_in_bytes() as u64;
-    Inference::outputs([
-        Fact::of(type_of::<TextEncoderValue>()).with("text width", text),
-        space
-            .fact(type_of::<BackboneValue>())
-            .with("text width", folder.backbone.cross_attention_dim)
-            .with("token bytes", token_bytes(&folder.backbone)),
-        space.fact(type_of::<EncoderValue>()),
-        space.fact(type_of::<DecoderValue>()),
+    let tensors = weights.iter().flat_map(|weights| weights.tensors().values());
+    let largest = tensors.map(|tensor| tensor.end - tensor.start).max().unwrap_or(0);
+    let backbone = space.fact(type_of::<BackboneValue>());
+    let outputs = [
+        with_sizes(Fact::of(type_of::<TextEncoderValue>()).with("text width", text), &folder.text_encoder),
+        with_sizes(backbone.with("text width", folder.backbone.cross_attention_dim), &folder.backbone),
+        with_sizes(space.fact(type_of::<EncoderValue>()), &folder.autoencoder),
+        with_sizes(space.fact(type_of::<DecoderValue>()), &folder.autoencoder),
         space.fact(type_of::<Space>()),
         Fact::constant(Value::Float(folder.scheduler.shift)),
-    ])
-    .files(folder.files())
-    .working_bytes(bytes)
-    .output_bytes(bytes)
-}
-
-/// Bytes of activations for each token: the residual stream, its copies around attention, and the widest of
-/// attention and feed-forward.
-fn token_bytes(backbone: &NextDitConfig) -> usize {
-    (backbone.hidden_size * 10 + backbone.feed_forward_dim() * 3) * 4
+    ];
+    Ok(Inference::new(outputs, Memory::new(kept + largest, kept)).files(folder.files()))
 }
 
 fn unknown() -> [Fact; 6] {

@@ -3,13 +3,16 @@
 use std::ops::ControlFlow;
 
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Property, Type,
-    Value,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Property,
+    Type, Value,
 };
+use lumina_models::backbone::NextDitConfig;
 use lumina_models::flow::{Solver, integrate};
+use lumina_models::text::MAX_TOKENS;
 
+use crate::preview::Preview;
 use crate::value::{Latent, Times, VelocityValue, type_of};
-use crate::{interrupt, node_error};
+use crate::{Compute, interrupt, node_error, sizes};
 
 pub(crate) struct SamplerOde;
 
@@ -32,6 +35,7 @@ pub(crate) fn spec() -> NodeSpec {
     .input(InputSpec::default("start_step", Type::Int, Value::Int(0), "the first step, counted from 0").min(0.0))
     .input(InputSpec::optional("end_step", Type::Int, "one past the last step; all when absent").min(1.0))
     .output("latent", type_of::<Latent>(), "where it ends")
+    .device()
     .example(r#""latent": Node(kind: "sampler.ode", with: { "velocity": Link("guided"), "start": Link("noise"), "times": Link("times"), "solver": "euler" })"#)
 }
 
@@ -52,9 +56,12 @@ impl Node for SamplerOde {
         }
         let fact = inquiry.fact("start").cloned().unwrap_or_else(|| Fact::of(type_of::<Latent>()));
         let bytes = fact.elements().unwrap_or(0) * 4;
-        // The state and what the solver holds of it, and the activations of both halves of guidance.
-        let working = bytes * 4 + 2 * activations(inquiry).unwrap_or(0);
-        Ok(Inference::outputs([fact]).working_bytes(working).output_bytes(bytes))
+        // The state, what the solver holds of it, and the velocities of both halves of guidance with the channels that
+        // are not used.
+        let around = bytes * 12;
+        let (all, one) = activations(inquiry).unwrap_or_default();
+        Ok(Inference::new([fact], Memory::new(around + all, bytes))
+            .thrifty("one picture and one half of guidance after the other", around + one))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -73,12 +80,20 @@ impl Node for SamplerOde {
             NodeError::failed(format!("steps {first} to {last} are not in a grid of {} steps", times.steps()))
         })?;
         let stop = interrupt(call.cancel);
+        let sequential = call.thrifty.then(|| velocity.0.sequential()).flatten();
+        let field = sequential.as_ref().unwrap_or(&velocity.0);
+        let preview = Preview::new(call, field.space());
         let solution = integrate(
             solver,
             &start.tensor,
             points,
-            |latent, time| velocity.0.velocity(latent, time, &stop),
+            |latent, time| {
+                let velocity = field.velocity(latent, time, &stop)?;
+                preview.look(latent, time, &velocity);
+                Ok(velocity)
+            },
             |step| {
+                preview.show(step.index as u64 + 1);
                 call.progress(step.index as u64 + 1, step.steps as u64, "step");
                 if call.cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             },
@@ -91,12 +106,17 @@ impl Node for SamplerOde {
     }
 }
 
-/// Bytes that a backbone holds while it evaluates all latents once.
-fn activations(inquiry: &Inquiry<'_>) -> Option<u64> {
+/// Bytes that a backbone takes to evaluate all latents and both halves of guidance at once, and one after the other.
+fn activations(inquiry: &Inquiry<'_>) -> Option<(u64, u64)> {
     let (start, velocity) = (inquiry.fact("start")?, inquiry.fact("velocity")?);
-    let number = |name| velocity.int(name).and_then(|value| u64::try_from(value).ok());
-    let cells = (start.dimension(0)? * start.dimension(2)? * start.dimension(3)?) as u64;
-    Some(cells / (number("patch")? * number("patch")?).max(1) * number("token bytes")?)
+    let config: NextDitConfig = sizes(Some(velocity))?;
+    let number = |name: &str| velocity.int(name).and_then(|value| usize::try_from(value).ok());
+    let rows = start.dimension(0)? * number("rows per picture").unwrap_or(1);
+    let tokens = config.tokens(start.dimension(2)?, start.dimension(3)?);
+    let caption = number("caption tokens").unwrap_or(MAX_TOKENS);
+    let dtype = Compute::of(inquiry.world).dtype;
+    let bytes = |rows| config.forward_bytes(rows, tokens, caption, dtype);
+    Some((bytes(rows), bytes(1)))
 }
 
 /// A latent whose sides do not divide into patches.

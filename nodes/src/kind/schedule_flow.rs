@@ -1,7 +1,7 @@
 //! `schedule.flow`: the times a sampler stops at.
 
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
 use lumina_models::flow::{FlowMatchConfig, flow_match_euler, shifted};
 
@@ -57,10 +57,12 @@ impl Node for ScheduleFlow {
                 Some(sigmas.len())
             }
         };
-        Ok(Inference::outputs([match steps {
+        let memory = steps.map_or(Memory::UNKNOWN, |steps| Memory::kept(8 * (steps as u64 + 1)));
+        let fact = match steps {
             Some(steps) => fact.with("steps", steps),
             None => fact,
-        }]))
+        };
+        Ok(Inference::new([fact], memory))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
 
 use crate::value::{as_tensor, tensor_type};
@@ -20,6 +20,7 @@ pub(crate) fn spec() -> NodeSpec {
     .input(InputSpec::optional("tolerance", Type::Float, "the largest difference allowed").min(0.0))
     .output("difference", Type::Float, "the largest absolute difference")
     .effect()
+    .device()
     .example(r#""apart": Node(kind: "tensor.compare", with: { "a": Link("latent"), "b": Link("expected"), "tolerance": 1e-4 })"#)
 }
 
@@ -37,7 +38,10 @@ impl Node for TensorCompare {
                 return Err(vec![mistake.label(b.to_string()).also("a", a.to_string())]);
             }
         }
-        Ok(Inference::outputs([Fact::of(Type::Float)]))
+        let elements =
+            ["a", "b"].iter().filter_map(|input| inquiry.fact(input)?.elements()).max().unwrap_or(0);
+        // Both as f64, the second one twice while it is read.
+        Ok(Inference::new([Fact::of(Type::Float)], Memory::new(elements * 8 * 3, Memory::SMALL.kept)))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

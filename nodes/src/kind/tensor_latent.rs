@@ -2,7 +2,7 @@
 
 use candle_core::DType;
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Value,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Value,
 };
 
 use crate::Compute;
@@ -19,6 +19,7 @@ pub(crate) fn spec() -> NodeSpec {
     .input(InputSpec::required("tensor", tensor_type(), "[batch, channels, height, width]"))
     .input(InputSpec::required("space", type_of::<Space>(), "what its numbers mean"))
     .output("latent", type_of::<Latent>(), "the latent")
+    .device()
     .example(r#""start": Node(kind: "tensor.latent", with: { "tensor": Link("noise"), "space": Link("model.space") })"#)
 }
 
@@ -26,7 +27,7 @@ impl Node for TensorLatent {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let mut fact = inquiry.fact("space").cloned().unwrap_or_else(|| Fact::of(type_of::<Latent>()));
         fact.ty = type_of::<Latent>();
-        let Some(tensor) = inquiry.fact("tensor") else { return Ok(Inference::outputs([fact])) };
+        let Some(tensor) = inquiry.fact("tensor") else { return Ok(Inference::new([fact], Memory::UNKNOWN)) };
         if let Some(shape) = &tensor.shape {
             let channels = fact.int("channels");
             let empty = (0..shape.len()).any(|index| tensor.dimension(index) == Some(0));
@@ -46,7 +47,7 @@ impl Node for TensorLatent {
         }
         fact.shape.clone_from(&tensor.shape);
         let bytes = tensor.elements().unwrap_or(0) * 4;
-        Ok(Inference::outputs([fact]).working_bytes(bytes).output_bytes(bytes))
+        Ok(Inference::new([fact], Memory::kept(bytes)))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

@@ -1,7 +1,7 @@
 //! `tensor.load`: a tensor from a file.
 
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
 use lumina_models::DType;
 use lumina_models::weights::{Header, StoredType};
@@ -20,6 +20,7 @@ pub(crate) fn spec() -> NodeSpec {
             "the tensor's name; may be left out when the file has one",
         ))
         .output("tensor", type_of::<TensorValue>(), "the tensor, in the format it is stored in")
+        .device()
         .example(
             r#""noise": Node(kind: "tensor.load", with: { "path": "noise.safetensors", "name": "latent" })"#,
         )
@@ -29,16 +30,18 @@ impl Node for TensorLoad {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let fact = Fact::of(type_of::<TensorValue>());
         let Some(found) = inquiry.find("path", "file")? else {
-            return Ok(Inference::outputs([fact]));
+            return Ok(Inference::new([fact], Memory::UNKNOWN));
         };
         let shown = found.display();
         let header = Header::read(&found).map_err(|error| vec![mistake("path", &error)])?;
+        let whole = header.tensors().iter().map(|tensor| tensor.end - tensor.start).sum::<u64>();
         let names: Vec<&str> = header.tensors().iter().map(|tensor| tensor.name.as_str()).collect();
         let wanted = match (inquiry.text("name"), names.as_slice()) {
             (Some(name), _) => name,
             (None, [only]) => only,
             (None, _) if inquiry.fact("name").is_some() => {
-                return Ok(Inference::outputs([fact]).files([found]));
+                // Which one is not known yet: at most all of them.
+                return Ok(Inference::new([fact], Memory::new(2 * whole, whole)).files([found]));
             }
             (None, _) => {
                 let message = format!("`{shown}` has {} tensors, say which one with `name`", names.len());
@@ -59,7 +62,9 @@ impl Node for TensorLoad {
             let help = "read are F64, F32, F16, BF16, I64, I32, I16, U32 and U8";
             return Err(vec![Mistake::at("path", message).code(Code::BadFile).help(help)]);
         }
-        Ok(Inference::outputs([fact.shape(tensor.shape.iter().copied())]).files([found]))
+        let fact = fact.shape(tensor.shape.iter().copied());
+        // The whole file is read, and all its tensors are made before one is kept.
+        Ok(Inference::new([fact], Memory::new(2 * whole, tensor.end - tensor.start)).files([found]))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

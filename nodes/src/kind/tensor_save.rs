@@ -1,7 +1,8 @@
 //! `tensor.save`: a tensor into a file.
 
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value, World,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    World,
 };
 
 use crate::tensor_file;
@@ -19,6 +20,7 @@ pub(crate) fn spec() -> NodeSpec {
         .output("path", Type::Path, "where it is")
         .output("digest", Type::Text, "the BLAKE3 digest of the file")
         .effect()
+        .device()
         .example(r#""kept": Node(kind: "tensor.save", with: { "tensor": Link("latent"), "path": "out/latent.safetensors" })"#)
 }
 
@@ -34,7 +36,10 @@ impl Node for TensorSave {
             let message = format!("`{name}` cannot be the name of a tensor in a safetensors file");
             return Err(vec![Mistake::at("name", message).code(Code::NotAChoice)]);
         }
-        Ok(Inference::outputs([Fact::of(Type::Path), Fact::of(Type::Text)]))
+        let elements = inquiry.fact("tensor").and_then(Fact::elements).unwrap_or(0);
+        // Laid out in order, then once more as the file.
+        let memory = Memory::new(elements * 4 * 2, Memory::SMALL.kept);
+        Ok(Inference::new([Fact::of(Type::Path), Fact::of(Type::Text)], memory))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

@@ -1,17 +1,17 @@
 //! `text.encode`: prompts to conditioning.
 
 use lumina_engine::{
-    Call, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    Call, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
-use lumina_models::text::{Padding, prepare_prompt};
+use lumina_models::text::{GemmaConfig, MAX_TOKENS, Padding, prepare_prompt};
 
 use crate::value::{Conditioning, TextEncoderValue, type_of};
-use crate::{interrupt, node_error};
+use crate::{Compute, interrupt, node_error, sizes};
 
 pub(crate) struct TextEncode;
 
-/// Longest text a text encoder reads, in tokens.
-const LONGEST: usize = 256;
+/// Tokens are filled up to a multiple of this, as diffusers does it.
+const MULTIPLE: usize = 8;
 
 pub(crate) fn spec() -> NodeSpec {
     NodeSpec::new(
@@ -37,28 +37,40 @@ pub(crate) fn spec() -> NodeSpec {
         "pad and cut to the length of this conditioning, as diffusers does with negative prompts",
     ))
     .output("conditioning", type_of::<Conditioning>(), "text features and mask")
+    .device()
     .example(r#""text": Node(kind: "text.encode", with: { "encoder": Link("model.text_encoder"), "prompt": "a red fox" })"#)
 }
 
 impl Node for TextEncode {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let mut fact = Fact::of(type_of::<Conditioning>());
-        let prompts =
-            inquiry.fact("prompt").and_then(|prompt| prompt.value.as_ref()).map(|prompt| texts(prompt).len());
+        let known = inquiry.fact("prompt").and_then(|prompt| prompt.value.as_ref()).map(texts);
+        let prompts = known.as_ref().map(Vec::len);
         if prompts == Some(0) {
             return Err(vec![Mistake::at("prompt", "the list of prompts is empty")]);
         }
         if let Some(prompts) = prompts {
             fact = fact.with("prompts", prompts);
         }
-        if let Some(encoder) = inquiry.fact("encoder")
-            && let Some(width) = encoder.int("text width")
-        {
+        let like = inquiry.fact("pad_like").map(|like| like.int("most tokens"));
+        let tokens = match like {
+            Some(tokens) => tokens.and_then(|tokens| usize::try_from(tokens).ok()).unwrap_or(MAX_TOKENS),
+            None => known.as_deref().map_or(MAX_TOKENS, most_tokens),
+        };
+        fact = fact.with("most tokens", tokens);
+        let encoder = inquiry.fact("encoder");
+        if let Some(width) = encoder.and_then(|encoder| encoder.int("text width")) {
             fact = fact.with("text width", width);
-            let bytes = (prompts.unwrap_or(1) * LONGEST) as u64 * u64::try_from(width).unwrap_or(0) * 4 * 2;
-            return Ok(Inference::outputs([fact]).working_bytes(bytes).output_bytes(bytes));
         }
-        Ok(Inference::outputs([fact]))
+        let memory = sizes(encoder).map_or(Memory::UNKNOWN, |config: GemmaConfig| {
+            let dtype = Compute::of(inquiry.world).dtype;
+            let rows = prompts.unwrap_or(1);
+            // Features of the prompts and of the empty one, each with its mask.
+            let numbers = 2 * rows * tokens;
+            let kept = (numbers * (config.hidden_size * dtype.size_in_bytes() + 4)) as u64;
+            Memory::new(kept + config.encode_bytes(rows, tokens, dtype), kept)
+        });
+        Ok(Inference::new([fact], memory))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -72,7 +84,7 @@ impl Node for TextEncode {
         }
         let padding = match call.optional_domain::<Conditioning>("pad_like")? {
             Some(other) => Padding::Exactly(other.features.tokens()),
-            None => Padding::LongestMultipleOf(8),
+            None => Padding::LongestMultipleOf(MULTIPLE),
         };
         let stop = interrupt(call.cancel);
         let features = encoder.encoder.encode(&prompts, padding, &stop).map_err(node_error)?;
@@ -83,6 +95,13 @@ impl Node for TextEncode {
         let empty = empty.repeat(prompts.len()).map_err(node_error)?;
         Ok(vec![Value::domain(Conditioning { features, empty })])
     }
+}
+
+/// The most tokens that the longest of some texts can become: one for each byte, one for the beginning and one for the
+/// space that tokenizers put there.
+fn most_tokens(texts: &[String]) -> usize {
+    let longest = texts.iter().map(String::len).max().unwrap_or(0);
+    (longest + 2).next_multiple_of(MULTIPLE).min(MAX_TOKENS)
 }
 
 fn texts(value: &Value) -> Vec<String> {

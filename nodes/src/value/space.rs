@@ -1,14 +1,15 @@
 //! The convention of latents: two things fit together when they agree on it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use lumina_engine::{Domain, Fact, Storable, Type, World};
 use lumina_models::backbone::NextDitConfig;
-use lumina_models::vae::AutoencoderConfig;
+use lumina_models::vae::{AutoencoderConfig, PreviewMap};
 use serde::{Deserialize, Serialize};
 
-/// What the numbers of a latent mean.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What the numbers of a latent mean. Two spaces are the same when the numbers mean the same, however they are shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Space {
     /// Channels.
     pub channels: usize,
@@ -20,6 +21,16 @@ pub struct Space {
     pub scale: f64,
     /// See `scale`.
     pub shift: f64,
+    /// How latents are shown without decoding them. Not kept with values on disk: only models that are loaded need it.
+    #[serde(skip)]
+    pub preview: Option<Arc<PreviewMap>>,
+}
+
+impl PartialEq for Space {
+    fn eq(&self, other: &Self) -> bool {
+        let numbers = |space: &Self| (space.channels, space.downscale, space.patch, space.scale, space.shift);
+        numbers(self) == numbers(other)
+    }
 }
 
 impl Space {
@@ -31,7 +42,14 @@ impl Space {
             patch: backbone.patch_size,
             scale: autoencoder.scaling_factor,
             shift: autoencoder.shift_factor.unwrap_or(0.0),
+            preview: None,
         }
+    }
+
+    /// Adds how latents are shown.
+    pub fn with_preview(mut self, preview: PreviewMap) -> Self {
+        self.preview = Some(Arc::new(preview));
+        self
     }
 
     /// Sides of pictures are multiples of this.

@@ -19,6 +19,12 @@ pub trait VelocityField: Send + Sync {
     /// When the latent does not fit, and when interrupted.
     fn velocity(&self, latent: &Tensor, time: f64, interrupt: &Interrupt) -> Result<Tensor>;
 
+    /// The same field, evaluated in parts one after the other rather than at once: slower, with less memory, and with
+    /// the same numbers but for rounding. `None` where there are no parts.
+    fn sequential(&self) -> Option<Arc<dyn VelocityField>> {
+        None
+    }
+
     /// The latents it moves.
     fn space(&self) -> &Space;
 

@@ -2,11 +2,11 @@
 
 use candle_core::Tensor;
 use lumina_engine::{
-    Call, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    Call, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
-use lumina_models::vae::TileOptions;
+use lumina_models::vae::{AutoencoderConfig, AutoencoderKl, TileOptions};
 use lumina_nodes::value::{DecoderValue, Latent, type_of};
-use lumina_nodes::{interrupt, node_error};
+use lumina_nodes::{Compute, interrupt, node_error, sizes};
 
 use crate::image::Image;
 
@@ -25,6 +25,7 @@ pub(crate) fn spec() -> NodeSpec {
     .input(InputSpec::default("tile", Type::Int, Value::Int(128), "side of a tile, in latent cells").min(8.0).max(8192.0))
     .input(InputSpec::default("overlap", Type::Int, Value::Int(32), "latent cells that neighbouring tiles share").min(0.0).max(4096.0))
     .output("image", type_of::<Image>(), "the picture")
+    .device()
     .example(r#""image": Node(kind: "image.decode", with: { "decoder": Link("model.decoder"), "latent": Link("latent") })"#)
 }
 
@@ -42,18 +43,19 @@ impl Node for ImageDecode {
         }
         let fact = Fact::of(type_of::<Image>());
         let (Some(latent), Some(decoder)) = (inquiry.fact("latent"), inquiry.fact("decoder")) else {
-            return Ok(Inference::outputs([fact]));
+            return Ok(Inference::new([fact], Memory::UNKNOWN));
         };
         let downscale = decoder.int("downscale").and_then(|downscale| usize::try_from(downscale).ok());
         let side = |index| latent.dimension(index).zip(downscale).map(|(cells, downscale)| cells * downscale);
         let fact = fact.shape([latent.dimension(0), Some(3), side(2), side(3)]);
         let bytes = fact.elements().unwrap_or(0) * 4;
-        let tile_side =
-            inquiry.size("tile").zip(downscale).map_or(0, |(tile, downscale)| (tile * downscale) as u64);
-        let whole = side(2).zip(side(3)).map_or(0, |(height, width)| (height * width) as u64);
-        // At full size a decoder of this family holds about four activations of 128 channels of a tile.
-        let tile = whole.min(tile_side * tile_side);
-        Ok(Inference::outputs([fact]).working_bytes(bytes + tile * 128 * 4 * 4).output_bytes(bytes))
+        let several = latent.dimension(0).is_some_and(|batch| batch > 1);
+        // Several pictures are joined in the end.
+        let pictures = if several { 2 * bytes } else { bytes };
+        let Some(needs) = needs(inquiry, pictures) else {
+            return Ok(Inference::new([fact], Memory::new(pictures, bytes)));
+        };
+        Ok(Inference::new([fact], Memory::new(needs.working, bytes)).thrifty(needs.how, needs.thrifty))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -64,6 +66,7 @@ impl Node for ImageDecode {
             return Err(NodeError::failed(message));
         }
         let tiles = TileOptions { size: call.size("tile")?, overlap: call.size("overlap")? };
+        let tiles = if call.thrifty { smaller(&tiles) } else { tiles };
         let stop = interrupt(call.cancel);
         let network = &decoder.network;
         let latents = network.config().model_to_latent(&latent.tensor).map_err(node_error)?;
@@ -85,6 +88,77 @@ impl Node for ImageDecode {
     }
 }
 
+/// Side of a tile where memory is short, in latent cells.
+const SMALL_TILE: usize = 32;
+
+/// Tiles for where memory is short; they overlap in a quarter, as those of the default do.
+fn smaller(tiles: &TileOptions) -> TileOptions {
+    let size = tiles.size.min(SMALL_TILE);
+    TileOptions { size, overlap: tiles.overlap.min(size / 4) }
+}
+
+/// What decoding takes, in bytes.
+struct Needs {
+    working: u64,
+    thrifty: u64,
+    how: String,
+}
+
+/// What decoding takes beside the bytes of the pictures.
+fn needs(inquiry: &Inquiry<'_>, pictures: u64) -> Option<Needs> {
+    let config: AutoencoderConfig = sizes(inquiry.fact("decoder"))?;
+    let latent = inquiry.fact("latent")?;
+    let size = (latent.dimension(2)?, latent.dimension(3)?);
+    let tiles = TileOptions { size: inquiry.size("tile")?, overlap: inquiry.size("overlap")? };
+    let Compute { device, dtype, .. } = Compute::of(inquiry.world);
+    let dtype = AutoencoderKl::compute_type(dtype, &device);
+    let bytes = |tiles: &TileOptions| pictures + config.decode_tiled_bytes(size, tiles, dtype, &device);
+    let small = smaller(&tiles);
+    Some(Needs {
+        working: bytes(&tiles),
+        thrifty: bytes(&small),
+        how: format!("decoded in tiles of {} cells", small.size),
+    })
+}
+
 fn candle_error(error: candle_core::Error) -> NodeError {
     NodeError::failed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use candle_core::{DType, Device};
+    use lumina_models::{Interrupt, PipelineFolder};
+
+    use super::*;
+
+    /// A picture with slopes, edges and every colour, 320 x 384 pixels.
+    fn picture() -> Tensor {
+        let value = |channel: usize, row: usize, column: usize| {
+            let wave = ((row as f32 * 0.03 + channel as f32).sin() + (column as f32 * 0.02).cos()) / 2.0;
+            if row / 64 % 2 == column / 64 % 2 { wave } else { -wave }
+        };
+        let values: Vec<f32> = (0..3)
+            .flat_map(|channel| (0..320).map(move |row| (channel, row)))
+            .flat_map(|(channel, row)| (0..384).map(move |column| value(channel, row, column)))
+            .collect();
+        Tensor::from_vec(values, (1, 3, 320, 384), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn small_tiles_give_nearly_the_same_picture() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights/lumina-next-tiny");
+        let folder = PipelineFolder::open(&path).unwrap();
+        let never = Interrupt::never();
+        let network = folder.load_autoencoder(&Device::Cpu, DType::F32, &never).unwrap();
+        let latent = network.encode(&picture(), &never).unwrap().mean;
+        let tiles = TileOptions::default();
+        assert_eq!(smaller(&tiles), TileOptions { size: 32, overlap: 8 });
+        let whole = network.decode_tiled(&latent, &tiles, &never).unwrap();
+        let tiled = network.decode_tiled(&latent, &smaller(&tiles), &never).unwrap();
+        let apart = (whole - tiled).unwrap().abs().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(apart > 0.0 && apart < 0.02, "{apart}");
+    }
 }

@@ -1,11 +1,14 @@
 //! `image.encode`: pixels to latents.
 
+use candle_core::Tensor;
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
+use lumina_models::Interrupt;
 use lumina_models::noise::Generator;
+use lumina_models::vae::{AutoencoderConfig, AutoencoderKl, Gaussian};
 use lumina_nodes::value::{EncoderValue, Latent, type_of};
-use lumina_nodes::{interrupt, node_error};
+use lumina_nodes::{Compute, interrupt, node_error, sizes};
 
 use crate::image::Image;
 
@@ -25,6 +28,7 @@ pub(crate) fn spec() -> NodeSpec {
     )
     .input(InputSpec::default("seed", Type::Int, Value::Int(0), "for `sample`").min(0.0))
     .output("latent", type_of::<Latent>(), "the latent, in the scale of the backbone")
+    .device()
     .example(r#""latent": Node(kind: "image.encode", with: { "encoder": Link("model.encoder"), "image": Link("photo") })"#)
 }
 
@@ -33,7 +37,7 @@ impl Node for ImageEncode {
         let mut fact = inquiry.fact("encoder").cloned().unwrap_or_else(|| Fact::of(type_of::<Latent>()));
         fact.ty = type_of::<Latent>();
         let (Some(image), Some(downscale)) = (inquiry.fact("image"), fact.int("downscale")) else {
-            return Ok(Inference::outputs([fact]));
+            return Ok(Inference::new([fact], Memory::UNKNOWN));
         };
         let downscale = usize::try_from(downscale).unwrap_or(1).max(1);
         if let (Some(height), Some(width)) = (image.dimension(2), image.dimension(3))
@@ -48,15 +52,24 @@ impl Node for ImageEncode {
         let cells = |index| image.dimension(index).map(|side| side / downscale);
         let fact = fact.shape([image.dimension(0), channels, cells(2), cells(3)]);
         let bytes = fact.elements().unwrap_or(0) * 4;
-        let pixels = image.elements().unwrap_or(0) / 3;
-        Ok(Inference::outputs([fact]).working_bytes(bytes + pixels * 128 * 4 * 4).output_bytes(bytes))
+        // The moments of the distribution beside the latent.
+        let around = bytes * 4;
+        let (all, one) = network_bytes(inquiry).unwrap_or_default();
+        Ok(Inference::new([fact], Memory::new(around + all, bytes))
+            .thrifty("one picture after the other", around + one))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
         let encoder = call.domain::<EncoderValue>("encoder")?;
         let image = call.domain::<Image>("image")?;
         let network = &encoder.network;
-        let gaussian = network.encode(&image.tensor, &interrupt(call.cancel)).map_err(node_error)?;
+        let stop = interrupt(call.cancel);
+        let gaussian = if call.thrifty {
+            one_by_one(network, &image.tensor, &stop)
+        } else {
+            network.encode(&image.tensor, &stop)
+        };
+        let gaussian = gaussian.map_err(node_error)?;
         let latent = match call.text("mode")? {
             "sample" => {
                 let seed = u64::try_from(call.int("seed")?).unwrap_or(0);
@@ -69,5 +82,53 @@ impl Node for ImageEncode {
         };
         let tensor = network.config().latent_to_model(&latent).map_err(node_error)?;
         Ok(vec![Value::domain(Latent { tensor, space: encoder.space.clone() })])
+    }
+}
+
+/// As [`AutoencoderKl::encode`], one picture of the batch after the other.
+fn one_by_one(network: &AutoencoderKl, image: &Tensor, stop: &Interrupt) -> lumina_models::Result<Gaussian> {
+    let batch = image.dim(0)?;
+    let (mut means, mut variances) = (Vec::with_capacity(batch), Vec::with_capacity(batch));
+    for index in 0..batch {
+        let Gaussian { mean, logvar } = network.encode(&image.narrow(0, index, 1)?, stop)?;
+        means.push(mean);
+        variances.push(logvar);
+    }
+    Ok(Gaussian { mean: Tensor::cat(&means, 0)?, logvar: Tensor::cat(&variances, 0)? })
+}
+
+/// Bytes that the encoder takes for all pictures at once, and for one after the other.
+fn network_bytes(inquiry: &Inquiry<'_>) -> Option<(u64, u64)> {
+    let config: AutoencoderConfig = sizes(inquiry.fact("encoder"))?;
+    let image = inquiry.fact("image")?;
+    let size = (image.dimension(2)?, image.dimension(3)?);
+    let Compute { device, dtype, .. } = Compute::of(inquiry.world);
+    let dtype = AutoencoderKl::compute_type(dtype, &device);
+    let bytes = |batch| config.encode_bytes(batch, size, dtype, &device);
+    Some((bytes(image.dimension(0)?), bytes(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use candle_core::{DType, Device};
+    use lumina_models::PipelineFolder;
+
+    use super::*;
+
+    #[test]
+    fn one_picture_after_the_other_gives_the_same_latents() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights/lumina-next-tiny");
+        let folder = PipelineFolder::open(&path).unwrap();
+        let never = Interrupt::never();
+        let network = folder.load_autoencoder(&Device::Cpu, DType::F32, &never).unwrap();
+        let pictures = Generator::Philox.normal(1, &[3, 3, 32, 40], &Device::Cpu).unwrap();
+        let (together, apart) =
+            (network.encode(&pictures, &never).unwrap(), one_by_one(&network, &pictures, &never).unwrap());
+        for (together, apart) in [(together.mean, apart.mean), (together.logvar, apart.logvar)] {
+            let difference = (together - apart).unwrap().abs().unwrap().max_all().unwrap();
+            assert!(difference.to_scalar::<f32>().unwrap() < 1e-5, "{difference}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use image::imageops::FilterType;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
 use lumina_nodes::Compute;
 use lumina_nodes::value::type_of;
@@ -41,7 +41,7 @@ impl Node for ImageLoad {
             return Err(vec![Mistake::at(one, format!("`{one}` needs `{other}` beside it"))]);
         }
         let Some(found) = inquiry.find("path", "file")? else {
-            return Ok(Inference::outputs([fact]));
+            return Ok(Inference::new([fact], Memory::UNKNOWN));
         };
         let size = size_of(&found).map_err(|cause| {
             let message = format!("cannot read the picture `{}`: {}", found.display(), reason(&cause));
@@ -52,7 +52,7 @@ impl Node for ImageLoad {
         let bytes = fact.elements().unwrap_or(0) * 4;
         // The file as it is, and once more without transparency, beside the tensor.
         let source = (size.0 * size.1) as u64 * 8;
-        Ok(Inference::outputs([fact]).working_bytes(bytes * 2 + source).output_bytes(bytes).files([found]))
+        Ok(Inference::new([fact], Memory::new(bytes * 2 + source, bytes)).files([found]))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

@@ -1,8 +1,8 @@
 //! `image.noise`: where sampling begins.
 
 use lumina_engine::{
-    Call, Code, Dimension, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Type,
-    Value,
+    Call, Code, Dimension, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec,
+    Type, Value,
 };
 use lumina_models::noise::Generator;
 use lumina_nodes::value::{Latent, Space, type_of};
@@ -29,6 +29,7 @@ pub(crate) fn spec() -> NodeSpec {
             .choices(&["philox", "torch-cpu"]),
     )
     .output("latent", type_of::<Latent>(), "the noise")
+    .device()
     .example(r#""noise": Node(kind: "image.noise", with: { "space": Link("model.space"), "width": 1024, "height": 1024, "seed": Param("seed") })"#)
 }
 
@@ -38,7 +39,7 @@ impl Node for ImageNoise {
         fact.ty = type_of::<Latent>();
         let known = |fact: &Fact, name| fact.int(name).and_then(|value| usize::try_from(value).ok());
         let (Some(downscale), Some(patch)) = (known(&fact, "downscale"), known(&fact, "patch")) else {
-            return Ok(Inference::outputs([fact]));
+            return Ok(Inference::new([fact], Memory::UNKNOWN));
         };
         let granularity = downscale * patch;
         let mistakes: Vec<Mistake> = ["width", "height"]
@@ -60,7 +61,7 @@ impl Node for ImageNoise {
             [inquiry.size("batch").into(), known(&fact, "channels").into(), cells("height"), cells("width")];
         let fact = fact.shape(shape);
         let bytes = fact.elements().unwrap_or(0) * 4;
-        Ok(Inference::outputs([fact]).working_bytes(bytes).output_bytes(bytes))
+        Ok(Inference::new([fact], Memory::kept(bytes)))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

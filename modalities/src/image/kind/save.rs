@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use lumina_engine::{
-    Call, Code, Digest, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Provenance,
-    Type, Value, World,
+    Call, Code, Digest, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec,
+    Provenance, Type, Value, World,
 };
 use lumina_nodes::holds;
 use lumina_nodes::value::type_of;
@@ -52,9 +52,10 @@ impl Node for ImageSave {
                 vec![Mistake::at("path", message).code(Code::Unwritable)]
             })?;
         }
-        let bytes = inquiry.fact("image").and_then(Fact::elements).unwrap_or(0) * 2;
+        // Colours brought together, in f32 twice; bytes, their pictures and the file are less.
+        let bytes = inquiry.fact("image").and_then(Fact::elements).unwrap_or(0) * 8;
         let outputs = [Fact::of(Type::list(Type::Path)), Fact::of(Type::list(Type::Text))];
-        Ok(Inference::outputs(outputs).working_bytes(bytes))
+        Ok(Inference::new(outputs, Memory::new(bytes, Memory::SMALL.kept)))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {

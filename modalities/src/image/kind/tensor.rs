@@ -1,6 +1,8 @@
 //! `image.tensor`: the numbers of a picture.
 
-use lumina_engine::{Call, Fact, Inference, InputSpec, Inquiry, Mistake, Node, NodeError, NodeSpec, Value};
+use lumina_engine::{
+    Call, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Value,
+};
 use lumina_nodes::value::{TensorValue, type_of};
 
 use crate::image::Image;
@@ -15,6 +17,7 @@ pub(crate) fn spec() -> NodeSpec {
             type_of::<TensorValue>(),
             "[batch, 3, height, width], -1 is black, 1 is full colour",
         )
+        .device()
         .example(r#""numbers": Node(kind: "image.tensor", with: { "image": Link("image") })"#)
 }
 
@@ -22,7 +25,9 @@ impl Node for ImageTensor {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
         let mut fact = Fact::of(type_of::<TensorValue>());
         fact.shape = inquiry.fact("image").and_then(|image| image.shape.clone());
-        Ok(Inference::outputs([fact]))
+        // The same memory as the picture, but it may live longer.
+        let bytes = fact.elements().unwrap_or(0) * 4;
+        Ok(Inference::new([fact], Memory::kept(bytes)))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
