@@ -37,16 +37,13 @@ impl Watcher {
         Ok(Self { notify, events, folders: BTreeSet::new(), files: BTreeSet::new() })
     }
 
-    /// Watches exactly these files.
+    /// Watches exactly these files. A file may be missing, and so may its folder: then the nearest one that is there is
+    /// watched until it comes.
     pub(crate) fn watch(&mut self, files: impl IntoIterator<Item = PathBuf>) -> Result<()> {
         self.files = files.into_iter().map(absolute).collect();
-        let folders: BTreeSet<PathBuf> = self
-            .files
-            .iter()
-            .filter_map(|file| file.parent())
-            .filter(|folder| folder.is_dir())
-            .map(Path::to_owned)
-            .collect();
+        let folder =
+            |file: &PathBuf| file.ancestors().skip(1).find(|folder| folder.is_dir()).map(Path::to_owned);
+        let folders: BTreeSet<PathBuf> = self.files.iter().filter_map(folder).collect();
         for folder in self.folders.difference(&folders) {
             // A folder that is gone needs no unwatching.
             let _ = self.notify.unwatch(folder);
@@ -66,7 +63,7 @@ impl Watcher {
             match self.events.recv_timeout(TICK) {
                 Ok(event) if self.concerns(&event) => {
                     self.settle();
-                    return true;
+                    return !stop.is_cancelled();
                 }
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return false,
@@ -75,23 +72,99 @@ impl Watcher {
         false
     }
 
-    /// Takes in events until there is a pause.
+    /// Takes in events until there is a pause. Those of other files, such as the pictures that a run writes into the same
+    /// folder, do not prolong it.
     fn settle(&self) {
-        let first = Instant::now();
-        while first.elapsed() < STARVE && self.events.recv_timeout(BATCH).is_ok() {}
+        let mut batch = Batch::begin(Instant::now());
+        loop {
+            let left = batch.end().saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left) {
+                Ok(event) if self.concerns(&event) => batch.prolong(Instant::now()),
+                Ok(_) if !left.is_zero() => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
     }
 
     fn concerns(&self, event: &notify::Result<Event>) -> bool {
         match event {
             // Reading a file is no change; the program itself reads all of them.
             Ok(event) if matches!(event.kind, EventKind::Access(_)) => false,
-            Ok(event) => event.paths.iter().any(|path| self.files.contains(&absolute(path.clone()))),
+            Ok(event) => event.paths.iter().any(|path| self.is_on_the_way(&absolute(path.clone()))),
             // An overflow of the queue may have swallowed anything.
             Err(_) => true,
         }
+    }
+
+    /// Is a path one of the files, or a folder that one of them lies in?
+    fn is_on_the_way(&self, path: &Path) -> bool {
+        // In this order what begins with a path comes directly behind it.
+        self.files.range(path.to_owned()..).next().is_some_and(|file| file.starts_with(path))
+    }
+}
+
+/// Changes that are taken together.
+struct Batch {
+    first: Instant,
+    last: Instant,
+}
+
+impl Batch {
+    fn begin(now: Instant) -> Self {
+        Self { first: now, last: now }
+    }
+
+    /// Another change has come.
+    fn prolong(&mut self, now: Instant) {
+        self.last = now;
+    }
+
+    /// When it is over unless another change comes.
+    fn end(&self) -> Instant {
+        (self.last + BATCH).min(self.first + STARVE)
     }
 }
 
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::CreateKind;
+
+    #[test]
+    fn a_batch_ends_after_a_pause_and_never_later_than_it_may() {
+        let start = Instant::now();
+        let mut batch = Batch::begin(start);
+        assert_eq!(batch.end(), start + BATCH);
+        batch.prolong(start + BATCH / 2);
+        assert_eq!(batch.end(), start + BATCH / 2 + BATCH);
+        batch.prolong(start + STARVE);
+        assert_eq!(batch.end(), start + STARVE);
+    }
+
+    #[test]
+    fn only_files_and_the_folders_on_their_way_concern() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
+        let mut watcher = Watcher::new().unwrap();
+        let files = ["parts/inner/a.ron", "parts.ron", "b.ron"].map(file);
+        watcher.watch(files.clone()).unwrap();
+        assert_eq!(watcher.folders, BTreeSet::from([folder.path().to_owned()]));
+        let concerns = |name: &str| {
+            let event = Event::new(EventKind::Create(CreateKind::Any)).add_path(file(name));
+            watcher.concerns(&Ok(event))
+        };
+        for name in ["parts", "parts/inner", "parts/inner/a.ron", "b.ron"] {
+            assert!(concerns(name), "{name}");
+        }
+        for name in ["part", "parts/inner/b.ron", "b.ron.swp", "out"] {
+            assert!(!concerns(name), "{name}");
+        }
+        std::fs::create_dir_all(file("parts/inner")).unwrap();
+        watcher.watch(files).unwrap();
+        assert_eq!(watcher.folders, BTreeSet::from([folder.path().to_owned(), file("parts/inner")]));
+    }
 }

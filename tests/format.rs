@@ -36,6 +36,31 @@ fn the_graphs_that_ship_are_laid_out() {
 }
 
 #[test]
+fn outputs_links_to_parts_and_ways_to_keep_values_are_laid_out_like_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "Graph(format:1,params:{\"x\":Input(type:\"Latent\")},nodes:{
+\"a\":Node(kind:\"graph\",cache:off,with:{\"path\":\"b.ron\",\"x\":Param(\"x\")}),},
+outputs:{\"y\":Link(\"a.y\"), // c
+\"z\":[Link(\"a\"),1]})";
+    let output = piped(folder.path(), &["graph", "fmt", "-"], text);
+    let expected = r#"Graph(
+    format: 1,
+    params: {
+        "x": Input(type: "Latent"),
+    },
+    nodes: {
+        "a": Node(kind: "graph", cache: off, with: { "path": "b.ron", "x": Param("x") }),
+    },
+    outputs: {
+        "y": Link("a.y"), // c
+        "z": [Link("a"), 1],
+    },
+)
+"#;
+    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(0), expected), "{}", stderr(&output));
+}
+
+#[test]
 fn only_files_that_change_are_written_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);

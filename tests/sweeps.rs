@@ -7,7 +7,7 @@ mod support;
 use std::fs;
 
 use serde_json::Value;
-use support::{run, stderr, stdout, workplace};
+use support::{copy_golden, run, stderr, stdout, workplace};
 
 const PROMPTS: [&str; 8] = [
     "a red apple",
@@ -102,6 +102,18 @@ fn sweeps_that_go_together_make_one_turn_for_each_place() {
         "{}",
         stderr(&output)
     );
+}
+
+#[test]
+fn a_picture_of_one_of_several_models_names_its_own() {
+    let folder = workplace();
+    copy_golden(&folder.path().join("other"));
+    let output = run(folder.path(), &["run", "t2i.ron", "--sweep", "model=model,other"]);
+    assert_eq!(stdout(&output), "out/t2i_0_0.png\nout/t2i_0_1.png\n", "{}", stderr(&output));
+    run(folder.path(), &["run", "t2i.ron", "--set", "model=other"]);
+    let read = |path: &str| fs::read(folder.path().join(path)).unwrap();
+    assert_eq!(read("out/t2i_0.png"), read("out/t2i_0_1.png"));
+    assert_ne!(read("out/t2i_0.png"), read("out/t2i_0_0.png"));
 }
 
 #[test]

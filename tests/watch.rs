@@ -12,7 +12,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use serde_json::Value;
 use support::{golden_pipeline, program, root};
 
-/// A running `watch` on a copy of `graphs/t2i.ron`.
+/// A running `watch` on a copy of a graph that ships.
 struct Watch {
     folder: tempfile::TempDir,
     child: Child,
@@ -22,13 +22,20 @@ struct Watch {
 }
 
 impl Watch {
+    /// Watches `graphs/t2i.ron`.
     fn start(steps: usize) -> Self {
+        Self::start_with("t2i.ron", steps, &[])
+    }
+
+    /// Watches a graph with the part that another includes; names in `without` are not copied.
+    fn start_with(graph: &str, steps: usize, without: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let text = fs::read_to_string(root().join("graphs/t2i.ron"))
-            .unwrap()
-            .replace("weights/lumina-next-tiny", &golden_pipeline().display().to_string())
-            .replace("default: 20", &format!("default: {steps}"));
-        fs::write(folder.path().join("g.ron"), text).unwrap();
+        for (name, copy) in [(graph, "g.ron"), ("parts/draw.ron", "parts/draw.ron")] {
+            if !without.contains(&copy) {
+                fs::create_dir_all(folder.path().join(copy).parent().unwrap()).unwrap();
+                fs::write(folder.path().join(copy), text(name, steps)).unwrap();
+            }
+        }
         let mut child = program(folder.path(), &["watch", "g.ron", "--json"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -44,11 +51,16 @@ impl Watch {
 
     /// Replaces text in the graph as editors do: a new file, renamed over the old one.
     fn edit(&self, from: &str, to: &str) {
-        let text = fs::read_to_string(self.graph()).unwrap();
+        self.edit_file("g.ron", from, to);
+    }
+
+    fn edit_file(&self, name: &str, from: &str, to: &str) {
+        let path = self.folder.path().join(name);
+        let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "the graph has no {from}");
-        let temporary = self.folder.path().join(".g.ron.swp");
+        let temporary = path.with_extension("swp");
         fs::write(&temporary, text.replace(from, to)).unwrap();
-        fs::rename(temporary, self.graph()).unwrap();
+        fs::rename(temporary, path).unwrap();
     }
 
     /// Reads events up to one of a kind.
@@ -77,6 +89,14 @@ impl Watch {
         );
         self.child.wait().unwrap().code()
     }
+}
+
+/// The text of a graph that ships, with the small model of the tests.
+fn text(name: &str, steps: usize) -> String {
+    fs::read_to_string(root().join("graphs").join(name))
+        .unwrap()
+        .replace("weights/lumina-next-tiny", &golden_pipeline().display().to_string())
+        .replace("default: 20", &format!("default: {steps}"))
 }
 
 impl Drop for Watch {
@@ -180,4 +200,87 @@ fn the_end_leaves_no_picture_of_a_run_that_was_stopped() {
     );
     assert_eq!(watch.child.wait().unwrap().code(), Some(130));
     assert!(!out.exists());
+}
+
+#[test]
+fn an_edit_of_an_included_graph_runs_exactly_what_depends_on_it() {
+    let mut watch = Watch::start_with("two_pictures.ron", 2, &[]);
+    // Noise and times of both pictures are the same: they run once.
+    assert_eq!(watch.ran().len(), 13);
+    let part = "parts/draw.ron";
+    watch.edit_file(part, "\"steps\": Int(default: 2", "\"steps\": Int(default: 3");
+    let mut ran = watch.ran();
+    ran.sort();
+    let (times, others): (Vec<_>, Vec<_>) = ran.iter().partition(|node| node.ends_with("/times"));
+    assert_eq!(times.len(), 1, "{ran:?}");
+    assert_eq!(
+        others,
+        ["bird/image", "bird/latent", "fruit/image", "fruit/latent", "saved_bird", "saved_fruit"]
+    );
+    watch.edit("\"prompt\": \"an owl", "\"prompt\": \"a robin");
+    assert_eq!(watch.ran(), ["bird/text", "bird/guided", "bird/latent", "bird/image", "saved_bird"]);
+
+    watch.edit_file(part, "Link(\"noise\")", "Link(\"nois\")");
+    assert_eq!(watch.until("diagnostic")["file"], "parts/draw.ron");
+    watch.until("invalid");
+    watch.edit_file(part, "Link(\"nois\")", "Link(\"noise\")");
+    assert_eq!(watch.ran(), [""; 0]);
+    assert_eq!(watch.loads, 1);
+}
+
+#[test]
+fn an_included_graph_that_is_missing_is_waited_for() {
+    let mut watch = Watch::start_with("two_pictures.ron", 2, &["parts/draw.ron"]);
+    assert_eq!(watch.until("diagnostic")["code"], "LG0401");
+    watch.until("watching");
+    // Neither the file nor its folder is there.
+    fs::create_dir(watch.folder.path().join("parts")).unwrap();
+    fs::write(watch.folder.path().join("parts/draw.ron"), text("parts/draw.ron", 2)).unwrap();
+    assert_eq!(watch.ran().len(), 13);
+    // A file that was moved away and comes back is what it was.
+    let (part, away) = (watch.folder.path().join("parts/draw.ron"), watch.folder.path().join("away.ron"));
+    fs::rename(&part, &away).unwrap();
+    watch.until("invalid");
+    fs::rename(&away, &part).unwrap();
+    assert_eq!(watch.ran(), [""; 0]);
+}
+
+#[test]
+fn the_lines_of_a_file_with_values_are_watched_too() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("g.ron"), text("t2i.ron", 2)).unwrap();
+    fs::write(folder.path().join("prompts.txt"), "a fox\na bird\n").unwrap();
+    let mut child = program(folder.path(), &["watch", "g.ron", "--json", "--sweep", "prompt=@prompts.txt"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut watch = Watch { folder, child, lines, loads: 0 };
+    assert_eq!(watch.ran().len(), 3 + 2 * 5);
+    fs::write(watch.folder.path().join("prompts.txt"), "a fox\na bird\na whale\n").unwrap();
+    assert_eq!(watch.ran(), ["text[2]", "guided[2]", "latent[2]", "image[2]", "saved[2]"]);
+}
+
+#[test]
+fn a_file_that_is_written_in_two_goes_is_read_once() {
+    let mut watch = Watch::start(2);
+    watch.ran();
+    let whole = fs::read_to_string(watch.graph())
+        .unwrap()
+        .replace("\"seed\": Int(default: 0", "\"seed\": Int(default: 7");
+    // The first half is no graph.
+    fs::write(watch.graph(), &whole[..whole.len() / 2]).unwrap();
+    fs::write(watch.graph(), &whole).unwrap();
+    let mut events = Vec::new();
+    loop {
+        let line: Value = serde_json::from_str(&watch.lines.next().unwrap().unwrap()).unwrap();
+        let event = line["event"].as_str().unwrap().to_owned();
+        events.push(event.clone());
+        if event == "done" {
+            assert_eq!(line["ran"], serde_json::json!(["noise", "latent", "image", "saved"]));
+            break;
+        }
+    }
+    assert!(!events.iter().any(|event| event == "diagnostic" || event == "invalid"), "{events:?}");
 }

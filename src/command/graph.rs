@@ -72,8 +72,8 @@ fn other_parts(before: &Document, after: &Document) -> Vec<(String, PathBuf, Pat
     pairs.collect()
 }
 
-/// The graph files that nodes stand for, beside the one they stand in.
-fn parts(document: &Document) -> impl Iterator<Item = (String, PathBuf)> + '_ {
+/// The graph files that nodes stand for, by node, as they would lie beside the one they stand in.
+pub(super) fn parts(document: &Document) -> impl Iterator<Item = (String, PathBuf)> + '_ {
     let beside = document.source.path().parent().unwrap_or(Path::new(""));
     document.nodes.iter().filter(|node| node.kind.value == "graph").filter_map(move |node| {
         let (_, path) = node.inputs.iter().find(|(name, _)| name.value == "path")?;

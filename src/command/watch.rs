@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::thread::{Scope, ScopedJoinHandle, scope};
 
-use lumina_engine::{Cancel, Graph, Key};
+use lumina_engine::{Cancel, Graph, Key, parse};
 use serde_json::json;
 
+use super::graph::parts;
 use super::{Context, report, summary, world};
 use crate::arguments::RunArguments;
 use crate::exit::Exit;
@@ -42,26 +43,34 @@ pub(super) fn watch(context: &Context, arguments: &RunArguments) -> Exit {
             .cloned()
             .chain(sweeps::files(&arguments.graph.sweep))
             .collect();
-        let mut files = own.clone();
-        let mut has_graph = false;
+        // Files of the last valid graph.
+        let mut good: Option<Vec<PathBuf>> = None;
         // Watching begins before reading: what changes in between is seen.
-        if let Err(cause) = watcher.watch(files.iter().cloned()) {
+        if let Err(cause) = watcher.watch(own.iter().cloned()) {
             error(&format!("{cause:#}"), None);
             return Exit::Failed;
         }
         loop {
-            if let Some(graph) = session.read(has_graph) {
-                has_graph = true;
-                files.clone_from(&own);
-                files.extend(graph.nodes.iter().flat_map(|node| node.files.iter().cloned()));
+            let read = session.read(good.is_some());
+            if let Some(graph) = read.graph {
+                let files = graph.nodes.iter().flat_map(|node| &node.files).chain(&graph.included);
+                good = Some(files.cloned().collect());
                 session.start(graph, &mut run, scope);
             }
+            let mut files = own.clone();
+            files.extend(good.iter().flatten().chain(&read.included).cloned());
+            files.sort();
+            files.dedup();
             if let Err(cause) = watcher.watch(files.iter().cloned()) {
                 error(&format!("{cause:#}"), None);
                 if let Some(run) = run.take() {
                     run.stop();
                 }
                 return Exit::Failed;
+            }
+            // What was missing may have come just before its folder was watched.
+            if read.missing.iter().any(|path| path.exists()) {
+                continue;
             }
             session.waiting(&files);
             if !watcher.wait(&stop) {
@@ -82,6 +91,16 @@ struct Session<'a> {
     world: &'a LocalWorld,
 }
 
+/// What a check has found.
+#[derive(Default)]
+struct Read {
+    graph: Option<Graph>,
+    /// Graph files that are included, valid or not.
+    included: Vec<PathBuf>,
+    /// Those among them that were not where they are first looked for.
+    missing: Vec<PathBuf>,
+}
+
 /// A run in flight.
 struct Run<'scope> {
     keys: Vec<Option<Key>>,
@@ -99,13 +118,13 @@ impl Run<'_> {
 
 impl<'a> Session<'a> {
     /// The graph as it is now; what is wrong with it is printed, and the last good one stays.
-    fn read(&self, has_graph: bool) -> Option<Graph> {
+    fn read(&self, has_graph: bool) -> Read {
         let checked = self.context.check(&self.arguments.graph, self.world, self.arguments.no_metadata);
         let (document, checked) = match checked {
             Ok(checked) => checked,
             Err(failure) => {
                 self.invalid(failure.tell(), failure.message(), has_graph);
-                return None;
+                return Read::default();
             }
         };
         self.context.print_diagnostics(&checked, self.arguments.json);
@@ -113,7 +132,13 @@ impl<'a> Session<'a> {
             let exit = Exit::of_diagnostics(&checked.diagnostics);
             self.invalid(exit, &summary(&document, &checked), has_graph);
         }
-        checked.graph
+        let mut included = Vec::new();
+        for source in checked.sources {
+            let document = parse(source).0;
+            included.extend(parts(&document).map(|(_, path)| path));
+        }
+        let missing = included.iter().filter(|path| !path.exists()).cloned().collect();
+        Read { graph: checked.graph, included, missing }
     }
 
     fn invalid(&self, exit: Exit, message: &str, has_graph: bool) {

@@ -1,5 +1,6 @@
 //! One node of a run: recalled from a cache, or called and held to its specification.
 
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use crate::event::Event;
 use crate::graph::GraphNode;
 use crate::key::unique;
 use crate::node_error::NodeError;
+use crate::provenance::Provenance;
 use crate::types::Type;
 use crate::value::Value;
 
@@ -77,11 +79,7 @@ impl Round<'_> {
             }
             input.allows(value).map_err(|(_, message)| NodeError::failed(message))?;
         }
-        let mut swept = None;
-        if !node.params.is_empty() {
-            let provenance = swept.insert(self.provenance.clone());
-            provenance.params.extend(node.params.iter().cloned());
-        }
+        let provenance = spec.effect.then(|| self.provenance_of(node));
         let call = Call {
             node: &node.name,
             names: &names,
@@ -91,7 +89,7 @@ impl Round<'_> {
             cancel: &self.runner.options.cancel,
             thrifty: job.thrifty,
             preview_every: self.runner.options.preview_every,
-            provenance: swept.as_ref().unwrap_or(&self.provenance),
+            provenance: provenance.as_ref().unwrap_or(&self.provenance),
         };
         let outputs =
             catch_unwind(AssertUnwindSafe(|| node.kind.node.run(&call))).unwrap_or_else(|panic| {
@@ -106,6 +104,18 @@ impl Round<'_> {
             return Err(NodeError::failed(message));
         }
         Ok(outputs)
+    }
+
+    /// What a node that acts on the outside rests on: its turn of a sweep, and no files but those behind it. What it
+    /// writes is then the same whatever else the run is for.
+    fn provenance_of(&self, node: &GraphNode) -> Provenance {
+        let mut provenance = self.provenance.clone();
+        provenance.params.extend(node.params.iter().cloned());
+        let behind = self.graph.behind(std::slice::from_ref(&node.name));
+        let files: HashSet<String> =
+            behind.into_iter().flat_map(|node| &node.files).map(|file| file.display().to_string()).collect();
+        provenance.digests.retain(|file, _| files.contains(file));
+        provenance
     }
 }
 

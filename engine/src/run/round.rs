@@ -22,7 +22,7 @@ const FEWEST_HELPERS: usize = 4;
 
 pub(super) struct Round<'a> {
     pub(super) runner: &'a Runner<'a>,
-    graph: &'a Graph,
+    pub(super) graph: &'a Graph,
     pub(super) provenance: Provenance,
     environment: String,
     /// For each step, its node.
