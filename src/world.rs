@@ -1,7 +1,7 @@
 //! The world of a program on this machine: the file system.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -134,6 +134,10 @@ impl World for LocalWorld {
 /// replaced keeps its permissions.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
     let target = if path.is_symlink() { fs::canonicalize(path)? } else { path.to_owned() };
+    if fs::metadata(&target).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        // A device or a pipe is written into: what stands at its place would be another thing.
+        return File::options().write(true).open(&target)?.write_all(content);
+    }
     let folder = folder_of(&target);
     fs::create_dir_all(folder)?;
     let mut file = temporary(folder)?;

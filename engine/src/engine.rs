@@ -68,14 +68,16 @@ impl Engine {
 
     /// Keeps at most this many bytes of outputs in memory.
     pub fn with_memory_budget(mut self, bytes: u64) -> Self {
-        self.cache.memory = MemoryCache::new(bytes);
+        self.cache.memory = MemoryCache::new(bytes).with_limit(self.memory_limit.unwrap_or(bytes));
         self
     }
 
     /// Lets runs use at most this many bytes of memory by their plan: nodes compute with less where they can, kept outputs
-    /// make room, and a run that does not fit even so is refused before anything is loaded.
+    /// make room, and a run that does not fit even so is refused before anything is loaded. Up to this limit one large
+    /// value, a model, may be kept beside the budget.
     pub fn with_memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit = Some(bytes);
+        self.cache.memory = self.cache.memory.with_limit(bytes);
         self
     }
 

@@ -49,16 +49,50 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// Makes a digest of several parts. Every part is written with its length, so that no two different lists of parts look
+/// alike.
+pub struct Digester(blake3::Hasher);
+
+impl Digester {
+    /// A digest of something of this kind: things of different kinds never have the same one.
+    pub fn new(what: &str) -> Self {
+        let mut digester = Self(blake3::Hasher::new());
+        digester.part(what.as_bytes());
+        digester
+    }
+
+    /// Adds a part.
+    pub fn part(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+        self
+    }
+
+    /// Adds a part of `length` bytes that `give` writes in pieces.
+    pub fn stream(&mut self, length: u64, give: impl FnOnce(&mut dyn FnMut(&[u8]))) -> &mut Self {
+        self.0.update(&length.to_le_bytes());
+        give(&mut |piece| _ = self.0.update(piece));
+        self
+    }
+
+    /// The digest of all parts.
+    pub fn finish(&self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
 /// The key of a node: a digest of all that decides its outputs.
 pub type Key = Digest;
 
-/// Builds a key. Every part is written with its length, so that no two different lists of parts look alike.
-pub(crate) struct KeyBuilder(blake3::Hasher);
+/// How keys are made. Raised when the same node gets another key than before.
+pub(crate) const KEY_VERSION: u32 = 2;
+
+/// Builds a key.
+pub(crate) struct KeyBuilder(Digester);
 
 impl KeyBuilder {
     pub(crate) fn new(kind: &str, version: u32, environment: &str) -> Self {
-        let mut builder = Self(blake3::Hasher::new());
-        builder.part(b"lumina-graph key 2");
+        let mut builder = Self(Digester::new(&format!("lumina-graph key {KEY_VERSION}")));
         builder.part(kind.as_bytes());
         builder.part(&version.to_le_bytes());
         builder.part(environment.as_bytes());
@@ -66,8 +100,7 @@ impl KeyBuilder {
     }
 
     pub(crate) fn part(&mut self, bytes: &[u8]) -> &mut Self {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
+        self.0.part(bytes);
         self
     }
 
@@ -98,7 +131,7 @@ impl KeyBuilder {
     }
 
     pub(crate) fn finish(&self) -> Key {
-        Digest(self.0.finalize().into())
+        self.0.finish()
     }
 }
 
@@ -136,8 +169,7 @@ pub(crate) fn content(value: &Value) -> Option<Identity> {
     if !has_content(value) {
         return None;
     }
-    let mut builder = KeyBuilder(blake3::Hasher::new());
-    Some(builder.part(b"content").value(value).finish())
+    Some(KeyBuilder(Digester::new("content")).value(value).finish())
 }
 
 fn has_content(value: &Value) -> bool {
@@ -169,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_key_of_the_same_content_never_changes() {
-        // A change here invalidates every cache on every disk: raise the "key 2" above on purpose only.
+        // A change here invalidates every cache on every disk: raise `KEY_VERSION` on purpose only.
         assert_eq!(
             key(&[Value::Int(1), Value::text("a")]).to_string(),
             "1fa6aace4dfcb16b2e3a79700848aba5defd7e2bf8a97fba0408b9cf7dfdee35"

@@ -61,7 +61,7 @@ pub use event::{Event, Events, Picture, Silent};
 pub use fact::{Dimension, Fact, Property, Shape};
 pub use graph::{Graph, GraphNode, Input, Instance};
 pub use inquiry::Inquiry;
-pub use key::{Digest, Key};
+pub use key::{Digest, Digester, Key};
 pub use memory_need::{Memory, Thrifty};
 pub use mistake::Mistake;
 pub use node::{Inference, Node};

@@ -64,6 +64,10 @@ impl Source {
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
         }
+        // `ron` takes no comment that ends with the file.
+        if text.lines().next_back().is_some_and(|last| last.contains("//")) && !text.ends_with('\n') {
+            text.push('\n');
+        }
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         let lines = std::iter::once(0).chain(ends).collect();
         Self { path: path.into(), text, lines }

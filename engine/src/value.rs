@@ -1,9 +1,10 @@
 //! What flows through sockets: immutable, shared, cheap to clone.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::key::Digest;
 use crate::types::Type;
@@ -37,7 +38,7 @@ pub trait Domain: Any + Send + Sync {
     fn byte_size(&self) -> u64;
 
     /// A digest of its content, where that is at hand in the memory of the host and cheap to read. With one, an edit
-    /// that makes an equal value anew stops there: what depends on it does not run again.
+    /// that makes an equal value anew stops there: what depends on it does not run again. Asked once for each value.
     fn digest(&self) -> Option<Digest> {
         None
     }
@@ -64,7 +65,13 @@ pub struct DomainValue {
     name: &'static str,
     bytes: u64,
     content: Arc<dyn Any + Send + Sync>,
-    digest: fn(&(dyn Any + Send + Sync)) -> Option<Digest>,
+    digest: Arc<Memo>,
+}
+
+/// The digest of a value, computed when it is first asked for.
+struct Memo {
+    digest: OnceLock<Option<Digest>>,
+    compute: fn(&(dyn Any + Send + Sync)) -> Option<Digest>,
 }
 
 impl DomainValue {
@@ -75,15 +82,19 @@ impl DomainValue {
 
     /// A digest of its content, where that is at hand.
     pub(crate) fn digest(&self) -> Option<Digest> {
-        (self.digest)(&*self.content)
+        *self.digest.digest.get_or_init(|| (self.digest.compute)(&*self.content))
     }
 }
+
+/// A piece of memory that values hold on to: where it is, so that values that share it can be told, and its bytes.
+pub(crate) type Held = (usize, u64);
 
 impl Value {
     /// Wraps a value of a domain type.
     pub fn domain<T: Domain>(value: T) -> Self {
         let bytes = value.byte_size();
-        let digest = |content: &(dyn Any + Send + Sync)| content.downcast_ref::<T>()?.digest();
+        let compute = |content: &(dyn Any + Send + Sync)| content.downcast_ref::<T>()?.digest();
+        let digest = Arc::new(Memo { digest: OnceLock::new(), compute });
         Value::Domain(DomainValue { name: T::NAME, bytes, content: Arc::new(value), digest })
     }
 
@@ -134,14 +145,41 @@ impl Value {
         })
     }
 
-    /// Bytes of memory it holds on to.
+    /// Bytes of memory it holds on to. What the items of a list share counts once.
     pub fn byte_size(&self) -> u64 {
+        let Value::List(_) = self else {
+            return self.own_bytes() + self.shared().map_or(0, |(_, bytes)| bytes);
+        };
+        let mut seen = HashSet::new();
+        let mut bytes = 0;
+        self.held(&mut |(place, piece)| {
+            bytes += if seen.insert(place) { piece } else { 0 };
+        });
+        bytes
+    }
+
+    /// Calls `visit` with every piece of shared memory that it holds on to; those that it holds several times may come
+    /// several times. Lists nest no deeper than the file format lets them, and one level for every iteration around them.
+    pub(crate) fn held(&self, visit: &mut dyn FnMut(Held)) {
+        if let Value::List(items) = self {
+            visit((Arc::as_ptr(items).addr(), items.iter().map(Value::own_bytes).sum()));
+            items.iter().for_each(|item| item.held(visit));
+        }
+        self.shared().into_iter().for_each(visit);
+    }
+
+    /// Bytes of what is in the value itself.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        if matches!(self, Value::Bool(_) | Value::Int(_) | Value::Float(_)) { 8 } else { 0 }
+    }
+
+    /// The memory that its clones share; for a list without that of its items.
+    fn shared(&self) -> Option<Held> {
         match self {
-            Value::Bool(_) | Value::Int(_) | Value::Float(_) => 8,
-            Value::Text(text) => text.len() as u64,
-            Value::Path(path) => path.as_os_str().len() as u64,
-            Value::List(items) => items.iter().map(Value::byte_size).sum(),
-            Value::Domain(domain) => domain.bytes,
+            Value::Text(text) => Some((Arc::as_ptr(text).addr(), text.len() as u64)),
+            Value::Path(path) => Some((Arc::as_ptr(path).addr(), path.as_os_str().len() as u64)),
+            Value::Domain(domain) => Some((Arc::as_ptr(&domain.content).addr(), domain.bytes)),
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::List(_) => None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Outputs by content key: in memory, and on disk where the program gives a place for it.
 
 mod disk;
+mod held;
 mod memory;
 
 use std::sync::Arc;

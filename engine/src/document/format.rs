@@ -34,6 +34,9 @@ pub fn format(source: &Source) -> Result<String, Vec<Diagnostic>> {
     if !wrong.is_empty() {
         return Err(wrong);
     }
+    if first.is_some_and(|token| token.text.starts_with('#')) {
+        return Ok(text.to_owned());
+    }
     // A file whose every line ends in the manner of Windows keeps that.
     let is_windows = text.contains("\r\n") && text.matches("\r\n").count() == text.matches('\n').count();
     let mut printer = Printer::new(tokens, if is_windows { "\r\n" } else { "\n" });

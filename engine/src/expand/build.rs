@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::decide::MOST_TURNS;
 use super::fits::{coerced, fact, misfits};
 use super::infer::infer;
 use super::resolve::{DEEPEST_LIST, LARGEST_LIST, Resolved};
@@ -19,6 +20,7 @@ use crate::memory_need::Memory;
 use crate::mistake::Mistake;
 use crate::node::Inference;
 use crate::node_error::NodeError;
+use crate::spec::InputSpec;
 use crate::world::World;
 
 /// For each iteration around a node, the turn, outermost first. It is open when it has fewer than there are iterations:
@@ -90,7 +92,16 @@ impl<'a> Builder<'a> {
         let declared = self.declared;
         let mut instances = Vec::with_capacity(declared.nodes.len());
         for (index, node) in declared.nodes.iter().enumerate() {
-            for turn in self.every_turn(declared.scopes.of(index)) {
+            let Some(turns) = self.every_turn(declared.scopes.of(index)) else {
+                let message = format!("it would run more than {MOST_TURNS} times");
+                let mistake = Mistake::new(message).code(Code::OutOfRange).label("in too many iterations");
+                if let Built::Node(position) = self.refuse(index, &Turn::new(), &mistake) {
+                    let (declared, name) = (node.name.clone(), node.name.clone());
+                    instances.push(Instance { declared, name, outputs: Vec::new(), node: Some(position) });
+                }
+                continue;
+            };
+            for turn in turns {
                 self.build(index, turn.clone());
                 let (outputs, position) = match self.built(index, &turn) {
                     Some(Built::Node(position)) => {
@@ -106,7 +117,7 @@ impl<'a> Builder<'a> {
         let mut outputs = Vec::with_capacity(declared.outputs.len());
         for (name, input) in &declared.outputs {
             let scope = declared.scopes.of_input(&declared.nodes, input);
-            for turn in self.every_turn(&scope) {
+            for turn in self.every_turn(&scope).unwrap_or_default() {
                 if let Resolved::Input(input) = self.resolve_now(input, &scope, &turn) {
                     let (declared, name) = (name.clone(), instance_name(name, &turn));
                     outputs.push(Instance { declared, name, outputs: vec![input], node: None });
@@ -116,8 +127,9 @@ impl<'a> Builder<'a> {
         Expansion { nodes: self.nodes, instances, outputs }
     }
 
-    /// Every turn that a node with this scope has. The nodes that open the iterations are built on the way.
-    fn every_turn(&mut self, scope: &Scope) -> Vec<Turn> {
+    /// Every turn that a node with this scope has; `None` when they are too many. The nodes that open the iterations are
+    /// built on the way.
+    fn every_turn(&mut self, scope: &Scope) -> Option<Vec<Turn>> {
         let declared = self.declared;
         let mut whole: Vec<Turn> = vec![Turn::new()];
         let mut open: Vec<Turn> = Vec::new();
@@ -128,6 +140,9 @@ impl<'a> Builder<'a> {
                 self.build(*opener, at.clone());
                 match self.built(*opener, &at) {
                     Some(Built::Turns(turns)) => {
+                        if longer.len() + turns.count() as usize > MOST_TURNS {
+                            return None;
+                        }
                         longer.extend((0..turns.count()).map(|next| [&turn[..], &[next]].concat()));
                     }
                     Some(Built::Node(_)) => open.push(turn),
@@ -137,7 +152,7 @@ impl<'a> Builder<'a> {
             whole = longer;
         }
         whole.extend(open);
-        whole
+        Some(whole)
     }
 
     /// Builds a node in a turn, and what it needs before it. A loop with a stack of its own: a fold of many turns is a
@@ -246,7 +261,10 @@ impl<'a> Builder<'a> {
         let judged = |at: usize| declared.unresolved[at] || matches!(declared.inputs[at], Input::Value(_));
         let mistakes: Vec<Mistake> = (0..inputs.len())
             .filter(|at| !judged(*at))
-            .filter_map(|at| misfits(&inputs[at], facts[at].as_ref(), &spec.inputs[at]))
+            .filter_map(|at| match (&declared.inputs[at], &inputs[at]) {
+                (Input::Link { .. }, Input::Absent) => Some(given_nothing(&spec.inputs[at])),
+                _ => misfits(&inputs[at], facts[at].as_ref(), &spec.inputs[at]),
+            })
             .collect();
         let inferred = match mistakes.is_empty() {
             true => {
@@ -259,7 +277,7 @@ impl<'a> Builder<'a> {
             Ok(inference) => (inference, None),
             Err(mistakes) => {
                 self.judge.mistakes(index, &mistakes);
-                let first = mistakes.first().map(|mistake| NodeError::failed(mistake.message.clone()));
+                let first = mistakes.first().map(told);
                 (
                     Inference::new([], Memory::SMALL),
                     Some(first.unwrap_or_else(|| NodeError::failed("it refuses its inputs"))),
@@ -275,7 +293,7 @@ impl<'a> Builder<'a> {
     /// A node that cannot run because of what decides it.
     pub(super) fn refuse(&mut self, index: usize, turn: &Turn, mistake: &Mistake) -> Built {
         self.judge.mistakes(index, std::slice::from_ref(mistake));
-        let error = NodeError::failed(mistake.message.clone());
+        let error = told(mistake);
         self.push(index, turn, Vec::new(), Inference::new([], Memory::SMALL), Some(error))
     }
 
@@ -350,6 +368,22 @@ impl<'a> Builder<'a> {
         }
         params
     }
+}
+
+/// A mistake as the error of a node.
+fn told(mistake: &Mistake) -> NodeError {
+    let help = mistake.help.first().cloned();
+    match mistake.label.strip_prefix("this ") {
+        // What was found is said only there.
+        Some(found) => NodeError::Failed { message: format!("{}, this {found}", mistake.message), help },
+        None => NodeError::Failed { message: mistake.message.clone(), help },
+    }
+}
+
+/// A link to an output that is not there, such as the third list of a `zip` that has two.
+fn given_nothing(spec: &InputSpec) -> Mistake {
+    let message = format!("what `{}` links to gives nothing", spec.name);
+    Mistake::at(spec.name, message).code(Code::MissingInput).label("nothing comes from here")
 }
 
 /// The name of a node in a turn.

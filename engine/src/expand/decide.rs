@@ -16,7 +16,7 @@ use crate::types::Type;
 use crate::value::Value;
 
 /// Turns of one iteration beyond this are a mistake: a graph of so many nodes would never end.
-const MOST_TURNS: usize = 100_000;
+pub(super) const MOST_TURNS: usize = 100_000;
 
 /// An iteration that a node closes: the node that opens it, the turn that one is in, and its turns.
 type Closed = (usize, Turn, Rc<Turns>);

@@ -40,6 +40,7 @@ impl Runner<'_> {
     pub(crate) fn run(&self, graph: &Graph, targets: &[String]) -> Report {
         let started = Instant::now();
         let events = self.options.events;
+        self.cache.memory.begin_run();
         let mut done = Done::default();
         let mut report = Report::default();
         let mut graph = Cow::Borrowed(graph);
@@ -111,7 +112,9 @@ impl Runner<'_> {
         let Some(room) = self.limit.map(|limit| limit.saturating_sub(plan.peak_bytes)) else { return };
         if self.cache.memory.bytes() > room {
             let bytes = self.cache.memory.shrink(room);
-            events.event(&Event::CacheShrunk { bytes });
+            if bytes > 0 {
+                events.event(&Event::CacheShrunk { bytes });
+            }
         }
     }
 

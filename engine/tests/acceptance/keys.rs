@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use lumina_engine::{Action, Code, Value};
+use lumina_engine::{Action, Code, Engine, Overrides, RunOptions, Value};
 
 use crate::harness::{Bench, Policy, number};
-use crate::images::{Grid, Image};
+use crate::images::{self, Grid, Image};
+use crate::support::{self, FakeWorld};
 
 const CHAIN: &str = r#"
     "a": Node(kind: "number.add", with: {"a": 1}),
@@ -213,7 +214,6 @@ fn d10_size_accounting_sees_nested_values() {
 }
 
 #[test]
-#[ignore = "bug: storage that values share is counted once for each of them"]
 fn d10_size_accounting_counts_shared_storage_once() {
     let shared = image(100);
     assert_eq!(Value::List([shared.clone(), shared].into()).byte_size(), 800);
@@ -225,6 +225,32 @@ fn d10_size_accounting_counts_shared_storage_once() {
         run!(bench, nodes, ran: ["one", "same"]);
         let kept = bench.engine().cache().memory.bytes();
         assert!(kept < 2 * 2000 * 8, "{kept}");
+    }
+}
+
+/// A model that fits into memory but not into the part of it that is for kept values.
+#[test]
+fn a_value_larger_than_the_budget_is_made_once_while_everything_fits_into_the_limit() {
+    let nodes = |value: i32| {
+        format!(
+            r#"
+            "model": Node(kind: "image.constant", with: {{"value": 0, "width": 6000}}),
+            "small": Node(kind: "image.constant", with: {{"value": {value}, "width": 500}}),
+            "both": Node(kind: "any.same", with: {{"value": [Link("model"), Link("small")]}}),
+            "#
+        )
+    };
+    let mut registry = support::registry();
+    registry.plugin(images::plugin);
+    let engine = Engine::new(registry).with_memory_limit(200_000).with_memory_budget(50_000);
+    let world = FakeWorld::default();
+    for value in 0..20 {
+        let checked = support::check(&engine, &world, &support::graph(&nodes(value)), &Overrides::default());
+        let report = engine.run(&checked.graph.unwrap(), &world, RunOptions::default());
+        assert_eq!(report.ran().contains(&"model"), value == 0, "{value}");
+        assert!(report.ran().contains(&"small"));
+        let kept = engine.cache().memory.bytes();
+        assert!((96_000..150_000).contains(&kept), "{kept}");
     }
 }
 

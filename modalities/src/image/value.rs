@@ -1,9 +1,9 @@
 //! A picture, or a batch of them.
 
 use candle_core::Tensor;
-use lumina_engine::{Domain, Storable, World};
+use lumina_engine::{Digest, Digester, Domain, Storable, World};
 use lumina_nodes::value::packed::{pack, take, unpack};
-use lumina_nodes::value::tensor_bytes;
+use lumina_nodes::value::{digest_tensor, tensor_bytes};
 
 /// Pictures of one size.
 #[derive(Clone, Debug)]
@@ -17,6 +17,12 @@ impl Domain for Image {
 
     fn byte_size(&self) -> u64 {
         tensor_bytes(&self.tensor)
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        let mut digester = Digester::new(Self::NAME);
+        digest_tensor(&mut digester, &self.tensor)?;
+        Some(digester.finish())
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a backbone is told to draw.
 
 use candle_core::Tensor;
-use lumina_engine::{Domain, Storable, World};
+use lumina_engine::{Digest, Digester, Domain, Storable, World};
 use lumina_models::text::TextFeatures;
 
 use super::packed::{pack, take, unpack};
-use super::tensor_bytes;
+use super::{digest_tensor, tensor_bytes};
 
 /// Text features of prompts, and those of the empty prompt to guide away from.
 #[derive(Clone, Debug)]
@@ -21,6 +21,20 @@ impl Domain for Conditioning {
 
     fn byte_size(&self) -> u64 {
         tensor_bytes(&self.features.features) + tensor_bytes(&self.empty.features)
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        let mut digester = Digester::new(Self::NAME);
+        for TextFeatures { features, mask, ids } in [&self.features, &self.empty] {
+            digest_tensor(&mut digester, features)?;
+            digest_tensor(&mut digester, mask)?;
+            digester.part(&(ids.len() as u64).to_le_bytes());
+            for row in ids {
+                let row: Vec<u8> = row.iter().flat_map(|id| id.to_le_bytes()).collect();
+                digester.part(&row);
+            }
+        }
+        Some(digester.finish())
     }
 }
 

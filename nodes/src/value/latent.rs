@@ -1,10 +1,10 @@
 //! A picture, or frames, or sound, as a backbone sees it.
 
 use candle_core::Tensor;
-use lumina_engine::{Domain, Storable, World};
+use lumina_engine::{Digest, Digester, Domain, Storable, World};
 
 use super::packed::{pack, take, unpack};
-use super::{Space, tensor_bytes};
+use super::{Space, digest_tensor, tensor_bytes};
 
 /// A latent grid in the scale of the backbone.
 #[derive(Clone, Debug)]
@@ -20,6 +20,12 @@ impl Domain for Latent {
 
     fn byte_size(&self) -> u64 {
         tensor_bytes(&self.tensor)
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        let mut digester = Digester::new(Self::NAME);
+        digest_tensor(&mut digester, &self.tensor)?;
+        Some(digester.part(self.space.digest()?.bytes()).finish())
     }
 }
 

@@ -3,6 +3,7 @@
 mod autoencoder;
 mod backbone;
 mod conditioning;
+mod content;
 mod latent;
 pub mod packed;
 mod space;
@@ -14,6 +15,7 @@ mod velocity;
 pub use autoencoder::{DecoderValue, EncoderValue};
 pub use backbone::BackboneValue;
 pub use conditioning::Conditioning;
+pub use content::digest_tensor;
 pub use latent::Latent;
 pub use space::Space;
 pub use tensor::{TensorValue, as_tensor, tensor_type};

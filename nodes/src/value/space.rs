@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lumina_engine::{Domain, Fact, Storable, Type, World};
+use lumina_engine::{Digest, Digester, Domain, Fact, Storable, Type, World};
 use lumina_models::backbone::NextDitConfig;
 use lumina_models::vae::{AutoencoderConfig, PreviewMap};
 use serde::{Deserialize, Serialize};
@@ -88,6 +88,11 @@ impl Domain for Space {
 
     fn byte_size(&self) -> u64 {
         size_of::<Self>() as u64
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        let fields = serde_json::to_vec(self).ok()?;
+        Some(Digester::new(Self::NAME).part(&fields).finish())
     }
 }
 

@@ -1,10 +1,10 @@
 //! Plain tensors, for looking inside.
 
 use candle_core::Tensor;
-use lumina_engine::{Domain, NodeError, Storable, Type, Value, World};
+use lumina_engine::{Digest, Digester, Domain, NodeError, Storable, Type, Value, World};
 
 use super::packed::{pack, take, unpack};
-use super::{Conditioning, Latent, Times, tensor_bytes, type_of};
+use super::{Conditioning, Latent, Times, digest_tensor, tensor_bytes, type_of};
 
 /// A tensor without a meaning of its own.
 #[derive(Clone, Debug)]
@@ -15,6 +15,12 @@ impl Domain for TensorValue {
 
     fn byte_size(&self) -> u64 {
         tensor_bytes(&self.0)
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        let mut digester = Digester::new(Self::NAME);
+        digest_tensor(&mut digester, &self.0)?;
+        Some(digester.finish())
     }
 }
 

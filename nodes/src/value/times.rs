@@ -1,6 +1,6 @@
 //! The times a sampler stops at.
 
-use lumina_engine::{Domain, Storable, World};
+use lumina_engine::{Digest, Digester, Domain, Storable, World};
 
 /// Points from 0 (noise) to 1 (data): one more than there are steps.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,11 @@ impl Domain for Times {
 
     fn byte_size(&self) -> u64 {
         8 * self.points.len() as u64
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        let points: Vec<u8> = self.points.iter().flat_map(|point| point.to_le_bytes()).collect();
+        Some(Digester::new(Self::NAME).part(&points).finish())
     }
 }
 
