@@ -65,9 +65,13 @@ impl Store for FolderStore {
         }
     }
 
+    fn now(&self) -> Option<u64> {
+        SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs())
+    }
+
     fn list(&self) -> io::Result<Vec<Stored>> {
         let mut all = Vec::new();
-        for table in ["action", "blob"] {
+        for table in ["action", "blob", "recipe"] {
             for folder in entries(&self.root.join(table))? {
                 for file in entries(&folder)? {
                     all.extend(self.stored(&file));

@@ -8,6 +8,7 @@ use crate::check::{Checked, Overrides, check};
 use crate::document::{Document, parse};
 use crate::done::Done;
 use crate::event::{Events, Silent};
+use crate::explain::{Explanation, Inquirer};
 use crate::graph::Graph;
 use crate::key::Key;
 use crate::plan::{Plan, Planner, content_keys};
@@ -41,6 +42,9 @@ pub struct RunOptions<'a> {
     pub threads: Option<NonZeroUsize>,
     /// Has nodes that can show their work do so every so many steps ([`Event::Preview`](crate::Event)).
     pub preview_every: Option<u64>,
+    /// What the graph is known by, its path for example: with a disk cache, the run notes under this name how nodes were
+    /// made, for [`Engine::explain`].
+    pub recipes: Option<String>,
 }
 
 impl Default for RunOptions<'_> {
@@ -52,6 +56,7 @@ impl Default for RunOptions<'_> {
             fail_fast: false,
             threads: None,
             preview_every: None,
+            recipes: None,
         }
     }
 }
@@ -115,6 +120,14 @@ impl Engine {
         let limit = self.memory_limit;
         Planner { graph, cache, registry, world, done, limit }
             .plan(&targets.unwrap_or_else(|| graph.targets()))
+    }
+
+    /// Says why a node would run, or would not, in a run for [`Graph::targets`]. `recipes` is what earlier runs were told
+    /// in [`RunOptions`]. A name that [`Graph::find`] knows may stand for several nodes; one that a decision leaves out
+    /// has an explanation too.
+    pub fn explain(&self, graph: &Graph, world: &dyn World, recipes: &str, node: &str) -> Vec<Explanation> {
+        let (cache, registry, limit) = (&self.cache, &self.registry, self.memory_limit);
+        Inquirer { cache, registry, world, limit }.explain(graph, recipes, node)
     }
 
     /// Runs a graph.

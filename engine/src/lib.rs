@@ -24,6 +24,7 @@ mod done;
 mod engine;
 mod event;
 mod expand;
+mod explain;
 mod fact;
 mod graph;
 mod inquiry;
@@ -58,6 +59,7 @@ pub use document::{
 };
 pub use engine::{Engine, RunOptions};
 pub use event::{Event, Events, Picture, Silent};
+pub use explain::{Cause, Explanation, Ingredient, Kept, Reason, Recipe, explain};
 pub use fact::{Dimension, Fact, Property, Shape};
 pub use graph::{Graph, GraphNode, Input, Instance};
 pub use inquiry::Inquiry;

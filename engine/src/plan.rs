@@ -21,6 +21,8 @@ pub struct Plan {
     pub peak_bytes: u64,
     /// Why the run must not begin: it would not fit into memory.
     pub refusal: Option<Refusal>,
+    /// For each node of the graph, whether its key is that of thrifty computing.
+    pub(crate) thrifty: Vec<bool>,
     /// Digests of the files behind the needed nodes, by path.
     pub digests: Vec<(String, Digest)>,
 }
@@ -144,7 +146,15 @@ impl Planner<'_> {
             })
             .collect();
         release(graph, &mut steps, targets, &pending);
-        Plan { steps, pending, targets: targets.to_vec(), peak_bytes: 0, refusal: None, digests }
+        Plan {
+            steps,
+            pending,
+            targets: targets.to_vec(),
+            peak_bytes: 0,
+            refusal: None,
+            thrifty: thrifty.to_vec(),
+            digests,
+        }
     }
 
     fn action(&self, node: &GraphNode, key: &Key) -> Action {
@@ -210,10 +220,10 @@ pub(crate) fn ancestors(graph: &Graph, targets: &[usize]) -> Vec<bool> {
     wanted
 }
 
-type Keys = Vec<Option<Result<Key, NodeError>>>;
+pub(crate) type Keys = Vec<Option<Result<Key, NodeError>>>;
 
 /// The keys of the wanted nodes. A node behind one without a key has no key: it will be blocked.
-fn keys(
+pub(crate) fn keys(
     graph: &Graph,
     wanted: &[bool],
     thrifty: &[bool],

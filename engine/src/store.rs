@@ -19,6 +19,11 @@ pub trait Store: Send + Sync {
     /// Forgets a name; it is no error when it is gone already.
     fn remove(&self, name: &str) -> io::Result<()>;
 
+    /// Seconds since 1970; `None` where there is no clock.
+    fn now(&self) -> Option<u64> {
+        None
+    }
+
     /// Everything kept, in any order.
     fn list(&self) -> io::Result<Vec<Stored>>;
 }

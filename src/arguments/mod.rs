@@ -11,7 +11,7 @@ mod nodes;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(crate) use cache::{CacheArguments, CacheCommand};
+pub(crate) use cache::{CacheArguments, CacheCommand, ExplainArguments};
 pub(crate) use doctor::DoctorArguments;
 pub(crate) use evaluate::{CheckArguments, DeviceArguments, GraphArguments, PlanArguments, RunArguments};
 pub(crate) use graph::GraphCommand;
@@ -154,6 +154,7 @@ impl Command {
         match self {
             Command::Run { run: arguments, .. } | Command::Watch(arguments) => Some(&arguments.graph.device),
             Command::Plan(arguments) => Some(&arguments.graph.device),
+            Command::Cache { command: CacheCommand::Explain(arguments) } => Some(&arguments.graph.device),
             _ => None,
         }
     }
@@ -168,6 +169,7 @@ impl Command {
         match self {
             Command::Run { run: arguments, .. } | Command::Watch(arguments) => Some(&arguments.graph.cache),
             Command::Plan(arguments) => Some(&arguments.graph.cache),
+            Command::Cache { command: CacheCommand::Explain(arguments) } => Some(&arguments.graph.cache),
             _ => None,
         }
     }

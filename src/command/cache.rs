@@ -1,16 +1,18 @@
-//! `lumina-graph cache ls`, `gc` and `clear`.
+//! `lumina-graph cache ls`, `gc` and `clear`; `explain` has its own file.
 
 use lumina_engine::DiskCache;
 use serde_json::json;
 
-use super::disk_cache;
+use super::{Context, cache_explain, count, disk_cache};
 use crate::arguments::CacheCommand;
 use crate::exit::Exit;
 use crate::messages::{answer, bytes, error, say};
 
-pub(super) fn cache(command: &CacheCommand) -> Exit {
-    let (CacheCommand::Ls { cache, .. } | CacheCommand::Gc { cache } | CacheCommand::Clear { cache }) =
-        command;
+pub(super) fn cache(context: &Context, command: &CacheCommand) -> Exit {
+    let cache = match command {
+        CacheCommand::Ls { cache, .. } | CacheCommand::Gc { cache } | CacheCommand::Clear { cache } => cache,
+        CacheCommand::Explain(arguments) => return cache_explain::explain(context, arguments),
+    };
     let Some(disk) = disk_cache(cache) else {
         error("no cache folder is given", ["use `--cache-dir DIR`, or set `LUMINA_GRAPH_CACHE`"]);
         return Exit::Usage;
@@ -18,7 +20,7 @@ pub(super) fn cache(command: &CacheCommand) -> Exit {
     let result = match command {
         CacheCommand::Ls { json, .. } => list(&disk, *json),
         CacheCommand::Gc { .. } => disk.collect().map(|freed| say(&format!("freed {}", bytes(freed)))),
-        CacheCommand::Clear { .. } => disk.clear().map(|freed| say(&format!("freed {}", bytes(freed)))),
+        _ => disk.clear().map(|freed| say(&format!("freed {}", bytes(freed)))),
     };
     match result {
         Ok(()) => Exit::Ok,
@@ -32,12 +34,14 @@ pub(super) fn cache(command: &CacheCommand) -> Exit {
 fn list(disk: &DiskCache, as_json: bool) -> std::io::Result<()> {
     let stored = disk.list()?;
     let total: u64 = stored.iter().map(|stored| stored.bytes).sum();
-    let (actions, blobs): (Vec<_>, Vec<_>) =
-        stored.iter().partition(|stored| stored.name.starts_with("action"));
+    let table = |name: &str| stored.iter().filter(|stored| stored.name.starts_with(name)).count();
+    let (results, values, recipes) = (table("action/"), table("blob/"), table("recipe/"));
     if as_json {
-        answer(&json!({"results": actions.len(), "values": blobs.len(), "bytes": total}).to_string());
+        let answered = json!({"results": results, "values": values, "recipes": recipes, "bytes": total});
+        answer(&answered.to_string());
     } else {
-        answer(&format!("{} results, {} values, {}", actions.len(), blobs.len(), bytes(total)));
+        let recipes = count(recipes, "graph");
+        answer(&format!("{results} results, {values} values, recipes of {recipes}, {}", bytes(total)));
     }
     Ok(())
 }

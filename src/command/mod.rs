@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod cache;
+mod cache_explain;
 mod check;
 mod completions;
 mod doctor;
@@ -66,7 +67,7 @@ pub(crate) fn run(arguments: Arguments, registry: Registry) -> Exit {
         Command::Inspect(arguments) => inspect::inspect(&context, &arguments),
         Command::Verify(arguments) => verify::verify(&context, &arguments),
         Command::Graph { command } => graph::graph(&context, &command),
-        Command::Cache { command } => cache::cache(&command),
+        Command::Cache { command } => cache::cache(&context, &command),
         Command::Doctor(arguments) => doctor::doctor(&context, &arguments),
         Command::Completions { shell } => completions::completions(shell),
     };
@@ -170,6 +171,7 @@ impl Context {
                 events,
                 fail_fast: arguments.fail_fast,
                 preview_every: arguments.preview,
+                recipes: Some(recipes(file)),
                 ..RunOptions::default()
             },
         );
@@ -199,6 +201,11 @@ impl Context {
         }
         Ok(Some(only.to_vec()).filter(|only| !only.is_empty()))
     }
+}
+
+/// The name that the recipes of a graph are kept under: one file, one name, wherever the program is called.
+fn recipes(graph: &Path) -> String {
+    std::fs::canonicalize(graph).unwrap_or_else(|_| graph.to_owned()).display().to_string()
 }
 
 /// This machine, with the device that was asked for.

@@ -17,7 +17,7 @@ use crate::world::World;
 
 /// Outputs in a [`Store`], within a size limit.
 pub struct DiskCache {
-    store: Box<dyn Store>,
+    pub(super) store: Box<dyn Store>,
     limit: u64,
 }
 
@@ -28,6 +28,23 @@ struct ActionEntry {
     /// What each output is known by.
     identities: Vec<String>,
     seconds: f64,
+    /// When they were made, in seconds since 1970.
+    #[serde(default)]
+    since: Option<u64>,
+    /// Bytes of the blobs.
+    #[serde(default)]
+    bytes: u64,
+}
+
+/// What is known of kept outputs.
+#[derive(Default)]
+pub(crate) struct Facts {
+    /// When they were made, in seconds since 1970.
+    pub(crate) since: Option<u64>,
+    /// Bytes in the store.
+    pub(crate) bytes: u64,
+    /// What they cost to make.
+    pub(crate) cost: Duration,
 }
 
 /// An output: small values as they are, domain values as the digest of their bytes.
@@ -88,17 +105,27 @@ impl DiskCache {
     /// Keeps outputs under some keys. Those that cannot be kept, networks for example, are left out, and so is what
     /// fails: a full disk must not fail a run.
     pub(super) fn insert(&self, keys: &[Key; 2], outputs: &Outputs, cost: Duration, registry: &Registry) {
+        let mut bytes = 0;
         let entries: Option<Vec<Entry>> =
-            outputs.values.iter().map(|value| self.entry(value, registry)).collect();
+            outputs.values.iter().map(|value| self.entry(value, registry, &mut bytes)).collect();
         let Some(entries) = entries else { return };
         let identities = outputs.identities.iter().map(Digest::to_string).collect();
-        let action = ActionEntry { outputs: entries, identities, seconds: cost.as_secs_f64() };
+        let since = self.store.now();
+        let action = ActionEntry { outputs: entries, identities, seconds: cost.as_secs_f64(), since, bytes };
         let Some(text) = seal(&action) else { return };
         // The action comes last: a crash before it leaves blobs without an action, never the reverse.
         let _ = self.store.write(&action_name(&keys[0]), &text);
         if keys[1] != keys[0] {
             let _ = self.store.write(&action_name(&keys[1]), &text);
         }
+    }
+
+    /// What is known of the outputs of a key, without reading them.
+    pub(crate) fn facts(&self, key: &Key) -> Option<Facts> {
+        let text = self.store.read(&action_name(key)).ok()??;
+        let ActionEntry { seconds, since, bytes, .. } = open(&text)?;
+        let cost = Duration::try_from_secs_f64(seconds).ok()?;
+        Some(Facts { since, bytes: bytes + text.len() as u64, cost })
     }
 
     /// Keeps under one key what another one has.
@@ -155,7 +182,7 @@ impl DiskCache {
         Ok(before - total)
     }
 
-    fn entry(&self, value: &Value, registry: &Registry) -> Option<Entry> {
+    fn entry(&self, value: &Value, registry: &Registry, kept: &mut u64) -> Option<Entry> {
         Some(match value {
             Value::Bool(value) => Entry::Bool(*value),
             Value::Int(value) => Entry::Int(*value),
@@ -163,11 +190,12 @@ impl DiskCache {
             Value::Text(value) => Entry::Text(value.to_string()),
             Value::Path(value) => Entry::Path(value.to_path_buf()),
             Value::List(items) => {
-                Entry::List(items.iter().map(|item| self.entry(item, registry)).collect::<Option<_>>()?)
+                Entry::List(items.iter().map(|item| self.entry(item, registry, kept)).collect::<Option<_>>()?)
             }
             Value::Domain(_) => {
                 let domain = value.domain_name()?;
                 let bytes = (registry.codec(domain)?.store)(value).ok()?;
+                *kept += bytes.len() as u64;
                 let digest = Digest::of(&bytes).to_string();
                 let name = blob_name(&digest);
                 match self.store.contains(&name) {

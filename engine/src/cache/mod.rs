@@ -1,5 +1,6 @@
 //! Outputs by content key: in memory, and on disk where the program gives a place for it.
 
+mod books;
 mod disk;
 mod held;
 mod memory;

@@ -15,6 +15,7 @@ use crate::cache::Cache;
 use crate::done::Done;
 use crate::engine::RunOptions;
 use crate::event::Event;
+use crate::explain::Recorder;
 use crate::graph::{Graph, Input, Instance};
 use crate::node_error::NodeError;
 use crate::plan::{Plan, Planner, deciding};
@@ -41,6 +42,7 @@ impl Runner<'_> {
         let started = Instant::now();
         let events = self.options.events;
         self.cache.memory.begin_run();
+        let mut recorder = Recorder::new(self.cache.disk.as_ref(), self.options.recipes.as_deref());
         let mut done = Done::default();
         let mut report = Report::default();
         let mut graph = Cow::Borrowed(graph);
@@ -58,6 +60,9 @@ impl Runner<'_> {
                 });
                 report.refused = Some(refusal);
                 break;
+            }
+            if let Some(recorder) = &mut recorder {
+                recorder.plan(&graph, &plan);
             }
             self.make_room(&graph, &plan);
             let pending: Vec<String> =
@@ -84,6 +89,9 @@ impl Runner<'_> {
             if let Some(values) = outputs(&graph, instance, &done) {
                 report.outputs.insert(instance.name.clone(), values);
             }
+        }
+        if let Some(recorder) = recorder {
+            recorder.write(&graph, targets, self.world, &report);
         }
         events.event(&Event::RunFinished {
             ran: report.ran().len(),
