@@ -15,4 +15,5 @@ mod precision;
 mod text_encoders;
 mod text_folders;
 mod text_precision;
+mod text_prompts;
 mod transformer;

@@ -8,7 +8,7 @@ use lumina_models::text::{
     BertConfig, CaptionTower, DecoderFamily, T5Config, TextConfig, TextNetwork, TokenBatch,
 };
 use lumina_models::weights::{Checkpoint, Expected};
-use lumina_models::{Interrupt, ModelError};
+use lumina_models::{Interrupt, ModelError, PipelineFolder};
 use serde_json::Value;
 
 use crate::common::{golden, load, values};
@@ -163,4 +163,19 @@ fn a_row_of_nothing_but_padding_has_finite_states() {
         let states = open(&golden(&folder(name))).hidden_states(&batch, &Interrupt::never()).unwrap();
         assert!(states.iter().flat_map(values).all(f32::is_finite), "{name}");
     }
+}
+
+#[test]
+fn a_lumina_next_folder_takes_no_other_decoder() {
+    let dir = altered("llama", |_| {});
+    // An empty folder but for its text encoder.
+    let encoder = dir.path().join("text_encoder");
+    std::fs::create_dir(&encoder).unwrap();
+    std::fs::rename(dir.path().join("config.json"), encoder.join("config.json")).unwrap();
+    let errors = PipelineFolder::verify(dir.path()).errors;
+    let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert!(
+        texts.iter().any(|text| text.ends_with("`model_type` is `llama`, expected `gemma`")),
+        "{texts:?}"
+    );
 }
