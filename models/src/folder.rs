@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::backbone::{Dialect, NextDit, NextDitConfig};
 use crate::flow::FlowMatchConfig;
-use crate::text::{Gemma, GemmaConfig, TextEncoder, Tokenizer};
+use crate::text::{Decoder, DecoderConfig, DecoderFamily, TextEncoder, Tokenizer};
 use crate::vae::{AutoencoderConfig, AutoencoderKl, PreviewMap};
 use crate::weights::{Checkpoint, Report, Weights, verify};
 use crate::{Interrupt, ModelError, Result};
@@ -28,7 +28,7 @@ pub struct PipelineFolder {
     /// Settings of the scheduler.
     pub scheduler: FlowMatchConfig,
     /// Sizes of the text encoder.
-    pub text_encoder: GemmaConfig,
+    pub text_encoder: DecoderConfig,
     /// Sizes of the backbone.
     pub backbone: NextDitConfig,
     /// Sizes of the autoencoder.
@@ -67,7 +67,7 @@ impl PipelineFolder {
         Ok(Self {
             path: path.to_owned(),
             scheduler: FlowMatchConfig::read(&part("scheduler").join(SCHEDULER))?,
-            text_encoder: GemmaConfig::read(&part("text_encoder").join("config.json"))?,
+            text_encoder: read_text_encoder(&part("text_encoder"))?,
             backbone: NextDitConfig::read(&part("transformer").join("config.json"))?,
             preview: preview(&part("vae"), &autoencoder)?,
             autoencoder,
@@ -85,7 +85,7 @@ impl PipelineFolder {
         report.keep(FlowMatchConfig::read(&dir("scheduler").join(SCHEDULER)));
         report.keep(Tokenizer::open(&dir("tokenizer")));
 
-        let config = report.keep(GemmaConfig::read(&dir("text_encoder").join("config.json")));
+        let config = report.keep(read_text_encoder(&dir("text_encoder")));
         let weights = report.keep(Checkpoint::open(&dir("text_encoder"), "model"));
         if let Some((config, weights)) = config.zip(weights) {
             report.add(verify_text_encoder(&config, &weights));
@@ -146,7 +146,7 @@ impl PipelineFolder {
     /// Loads tokenizer and text encoder, without the layers that text features do not need.
     ///
     /// # Errors
-    /// As [`Tokenizer::open`] and [`Gemma::load`]; [`ModelError::Tokenizer`] when the tokenizer has more tokens than
+    /// As [`Tokenizer::open`] and [`Decoder::load`]; [`ModelError::Tokenizer`] when the tokenizer has more tokens than
     /// the network.
     pub fn load_text_encoder(
         &self,
@@ -161,8 +161,8 @@ impl PipelineFolder {
             return Err(ModelError::Tokenizer { path: tokenizer.path().to_owned(), reason });
         }
         let checkpoint = &self.text_encoder_weights;
-        let weights = Weights::open(checkpoint, Gemma::key_map(checkpoint), dtype, device, interrupt)?;
-        Ok(TextEncoder { tokenizer, gemma: Gemma::load(&weights, &self.text_encoder)? })
+        let weights = Weights::open(checkpoint, Decoder::key_map(checkpoint), dtype, device, interrupt)?;
+        Ok(TextEncoder { tokenizer, decoder: Decoder::load(&weights, &self.text_encoder)? })
     }
 
     /// Loads the backbone.
@@ -209,9 +209,20 @@ impl FolderReport {
     }
 }
 
-fn verify_text_encoder(config: &GemmaConfig, weights: &Checkpoint) -> Result<Report> {
-    let ignorable = |name: &str| Gemma::is_ignorable(config, name);
-    Ok(verify(weights, &Gemma::key_map(weights), &Gemma::expected(config)?, &ignorable))
+/// Sizes of the text encoder, which is a Gemma of the first generation in this pipeline.
+fn read_text_encoder(dir: &Path) -> Result<DecoderConfig> {
+    let path = dir.join("config.json");
+    let config = DecoderConfig::read(&path)?;
+    if config.family == DecoderFamily::Gemma {
+        return Ok(config);
+    }
+    let reason = format!("`model_type` is `{}`, expected `gemma`", config.family.model_type());
+    Err(ModelError::config(path, reason))
+}
+
+fn verify_text_encoder(config: &DecoderConfig, weights: &Checkpoint) -> Result<Report> {
+    let ignorable = |name: &str| Decoder::is_ignorable(config, name);
+    Ok(verify(weights, &Decoder::key_map(weights), &Decoder::expected(config)?, &ignorable))
 }
 
 fn verify_backbone(config: &NextDitConfig, weights: &Checkpoint) -> Result<Report> {

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device};
 
-use crate::text::Gemma;
+use crate::text::Decoder;
 use crate::vae::AutoencoderKl;
 use crate::{PipelineFolder, Result};
 
@@ -33,9 +33,9 @@ impl PipelineFolder {
         let count = |shape: &[usize]| shape.iter().product::<usize>() as u64;
         let element = dtype.size_in_bytes() as u64;
         let weights = self.text_encoder_weights();
-        let keys = Gemma::key_map(weights);
+        let keys = Decoder::key_map(weights);
         // The last layer is not read, and the table of tokens stays in the format that it is stored in.
-        let text_encoder = Gemma::expected(&self.text_encoder)?
+        let text_encoder = Decoder::expected(&self.text_encoder)?
             .required
             .iter()
             .map(|(name, shape)| match keys.resolve(name, weights).and_then(|key| weights.get(&key)) {

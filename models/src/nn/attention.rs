@@ -35,12 +35,21 @@ impl AttentionMask {
     /// # Errors
     /// [`ModelError::Input`] when the rows have different lengths.
     pub fn causal(keys: &[Vec<u32>], device: &Device) -> Result<Self> {
+        Self::causal_window(keys, usize::MAX, device)
+    }
+
+    /// As [`causal`](Self::causal), and a query sees no more than itself and the `window - 1` keys before it. The window
+    /// counts places in the row, whether they are seen or not.
+    ///
+    /// # Errors
+    /// [`ModelError::Input`] when the rows have different lengths.
+    pub fn causal_window(keys: &[Vec<u32>], window: usize, device: &Device) -> Result<Self> {
         let length = row_length(keys)?;
         let seen: Vec<bool> = keys
             .iter()
             .flat_map(|row| {
                 (0..length).flat_map(move |query| {
-                    row.iter().enumerate().map(move |(k, &key)| key != 0 && k <= query)
+                    row.iter().enumerate().map(move |(k, &key)| key != 0 && k <= query && query - k < window)
                 })
             })
             .collect();
@@ -83,6 +92,19 @@ fn row_length(rows: &[Vec<u32>]) -> Result<usize> {
     }
 }
 
+/// What happens to the products of queries and keys before the softmax, in this order.
+#[derive(Clone, Copy, Debug)]
+pub struct Scores<'a> {
+    /// They are multiplied with this.
+    pub scale: f64,
+    /// Squeezed between plus and minus this number: `cap tanh(score / cap)` (Gemma 2).
+    pub soft_cap: Option<f64>,
+    /// Added, in f32 and of shape `[1, heads, queries, keys]`: a number for each head and distance (T5).
+    pub bias: Option<&'a Tensor>,
+    /// Scores that do not count.
+    pub mask: Option<&'a AttentionMask>,
+}
+
 /// `softmax(scale * q k^T + mask) v`, the softmax in f32.
 ///
 /// With fewer key heads than query heads, query head `h` reads key head `h / (heads / key_heads)`. A query that sees
@@ -101,6 +123,15 @@ pub fn attention(
     scale: f64,
     mask: Option<&AttentionMask>,
 ) -> Result<Tensor> {
+    attention_with(query, key, value, &Scores { scale, soft_cap: None, bias: None, mask })
+}
+
+/// As [`attention`], with all that can happen to the scores.
+///
+/// # Errors
+/// As [`attention`]; [`ModelError::Candle`] when the bias does not fit.
+pub fn attention_with(query: &Tensor, key: &Tensor, value: &Tensor, rules: &Scores<'_>) -> Result<Tensor> {
+    let mask = rules.mask;
     let (batch, heads, queries, head_dim) = query.dims4()?;
     let (_, key_heads, keys, _) = key.dims4()?;
     if key_heads == 0 || heads % key_heads != 0 {
@@ -109,7 +140,7 @@ pub fn attention(
     }
     let shared = heads / key_heads;
     // The query heads of one key head are stacked as more queries, which spares copies of keys and values.
-    let query = (query * scale)?.reshape((batch, key_heads, shared, queries, head_dim))?;
+    let query = (query * rules.scale)?.reshape((batch, key_heads, shared, queries, head_dim))?;
     let key = key.contiguous()?.transpose(2, 3)?;
     let value = value.contiguous()?;
     let piece = (MAX_SCORES / (batch * heads * keys).max(1)).clamp(1, queries.max(1));
@@ -123,6 +154,21 @@ pub fn attention(
             head_dim,
         ))?;
         let mut scores = stacked.matmul(&key)?.to_dtype(DType::F32)?;
+        if let Some(cap) = rules.soft_cap {
+            // One step at a time, so that no more than two are held.
+            scores = (scores / cap)?;
+            scores = scores.tanh()?;
+            scores = (scores * cap)?;
+        }
+        if let Some(bias) = rules.bias {
+            let bias = bias.narrow(2, start, length)?.contiguous()?.reshape((
+                1,
+                key_heads,
+                shared * length,
+                keys,
+            ))?;
+            scores = scores.broadcast_add(&bias)?;
+        }
         if let Some(mask) = mask {
             let bias = AttentionMask::part(&mask.bias, start, length)?;
             scores = scores.reshape((batch, key_heads, shared, length, keys))?.broadcast_add(&bias)?;
@@ -220,5 +266,30 @@ mod tests {
         let first = attention(&q, &k, &k, 1.0, Some(&mask)).unwrap().narrow(2, 0, 1).unwrap();
         let difference = (first - k.narrow(2, 0, 1).unwrap()).unwrap().abs().unwrap();
         assert!(difference.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
+    }
+
+    #[test]
+    fn a_window_hides_what_came_long_ago() {
+        let (q, k) = (wave(&[1, 1, 4, 2], 0.3), wave(&[1, 1, 4, 2], 0.7));
+        let rows = [vec![1, 1, 1, 1]];
+        let mask = AttentionMask::causal_window(&rows, 2, &Device::Cpu).unwrap();
+        let last = attention(&q, &k, &k, 1.0, Some(&mask)).unwrap().narrow(2, 3, 1).unwrap();
+        let seen = k.narrow(2, 2, 2).unwrap();
+        let alone = attention(&q.narrow(2, 3, 1).unwrap(), &seen, &seen, 1.0, None).unwrap();
+        let difference = (last - alone).unwrap().abs().unwrap().max_all().unwrap();
+        assert!(difference.to_scalar::<f32>().unwrap() < 1e-6);
+    }
+
+    #[test]
+    fn a_soft_cap_and_a_bias_act_on_the_scores_in_this_order() {
+        // One channel of value 1: the output is the weight of the second key.
+        let one = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap().reshape((1, 1, (), 1)).unwrap();
+        let (query, key, value) = (one(&[1.0]), one(&[0.0, 6.0]), one(&[0.0, 1.0]));
+        let bias = Tensor::new(&[1.0_f32, 0.0], &Device::Cpu).unwrap().reshape((1, 1, 1, 2)).unwrap();
+        let rules = Scores { scale: 0.5, soft_cap: Some(2.0), bias: Some(&bias), mask: None };
+        let output = attention_with(&query, &key, &value, &rules).unwrap().flatten_all().unwrap();
+        let score = 2.0 * 1.5_f32.tanh() - 1.0;
+        let expected = 1.0 / (1.0 + (-score).exp());
+        assert!((output.to_vec1::<f32>().unwrap()[0] - expected).abs() < 1e-6);
     }
 }

@@ -11,7 +11,7 @@ pub mod rope;
 mod swiglu;
 pub mod timestep;
 
-pub use attention::{AttentionMask, AttentionShape, attention};
+pub use attention::{AttentionMask, AttentionShape, Scores, attention, attention_with};
 pub use conv::{Conv2d, Conv2dShape};
 pub use group_norm::GroupNorm;
 pub use linear::Linear;

@@ -7,13 +7,16 @@ use crate::weights::Weights;
 
 /// `x / sqrt(mean(x^2) + eps) * w`, the mean in f32.
 ///
-/// Source: `RMSNorm` of Lumina-T2X `models/components.py`; with an offset, `GemmaRMSNorm` of transformers.
+/// Source: `RMSNorm` of Lumina-T2X `models/components.py`; with an offset, `GemmaRMSNorm` of transformers; rounded,
+/// `LlamaRMSNorm`, `Qwen3RMSNorm` and `T5LayerNorm`.
 #[derive(Clone, Debug)]
 pub struct RmsNorm {
     weight: Tensor,
     /// What is added to the weight.
     offset: f64,
     eps: f64,
+    /// Whether the normalised value is rounded to the format of the weight before it is multiplied with it.
+    rounded: bool,
 }
 
 impl RmsNorm {
@@ -22,7 +25,7 @@ impl RmsNorm {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn load(weights: &Weights, size: usize, eps: f64) -> Result<Self> {
-        Ok(Self { weight: weights.tensor("weight", &[size])?, offset: 0.0, eps })
+        Ok(Self { weight: weights.tensor("weight", &[size])?, offset: 0.0, eps, rounded: false })
     }
 
     /// Reads `weight` in Gemma's form, which stores the distance from one.
@@ -33,6 +36,15 @@ impl RmsNorm {
         Ok(Self { offset: 1.0, ..Self::load(weights, size, eps)? })
     }
 
+    /// Reads `weight`; in half precision the normalised value is rounded before it is multiplied, and the result has the
+    /// format of the weight. In f32 there is no difference to [`load`](Self::load).
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn load_rounded(weights: &Weights, size: usize, eps: f64) -> Result<Self> {
+        Ok(Self { rounded: true, ..Self::load(weights, size, eps)? })
+    }
+
     /// # Shapes
     /// `[.., size]` to the same.
     ///
@@ -40,6 +52,11 @@ impl RmsNorm {
     /// [`crate::ModelError::Candle`] when the last dimension is not `size`.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let wide = input.contiguous()?.to_dtype(DType::F32)?;
+        if self.rounded && self.weight.dtype() != DType::F32 {
+            let ones = Tensor::ones(self.weight.dims(), DType::F32, wide.device())?;
+            let normed = candle_nn::ops::rms_norm(&wide, &ones, self.eps as f32)?;
+            return Ok(normed.to_dtype(self.weight.dtype())?.broadcast_mul(&self.weight)?);
+        }
         // Added in f32: bf16 has too few bits to hold both 1 and a small distance from it.
         let weight = (self.weight.to_dtype(DType::F32)? + self.offset)?;
         let normed = candle_nn::ops::rms_norm(&wide, &weight, self.eps as f32)?;

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Gemma, Padding, TextFeatures, Tokenizer};
+use super::{Decoder, Padding, TextFeatures, Tokenizer};
 use crate::{Interrupt, Result};
 
 /// From prompts to text features.
@@ -11,7 +11,7 @@ pub struct TextEncoder {
     /// Text to tokens.
     pub tokenizer: Tokenizer,
     /// Tokens to features.
-    pub gemma: Gemma,
+    pub decoder: Decoder,
 }
 
 impl TextEncoder {
@@ -25,7 +25,7 @@ impl TextEncoder {
     /// Features `[prompts, tokens, channels]`, mask `[prompts, tokens]`.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode_batch`] and [`Gemma::forward`].
+    /// As [`Tokenizer::encode_batch`] and [`Decoder::forward`].
     pub fn encode(
         &self,
         prompts: &[String],
@@ -33,7 +33,7 @@ impl TextEncoder {
         interrupt: &Interrupt,
     ) -> Result<TextFeatures> {
         let batch = self.tokenizer.encode_batch(prompts, padding)?;
-        let features = self.gemma.forward(&batch, None, interrupt)?;
+        let features = self.decoder.forward(&batch, None, interrupt)?;
         let mask = Tensor::from_vec(batch.mask.concat(), (prompts.len(), batch.length()), features.device())?;
         Ok(TextFeatures { features, mask, ids: batch.ids })
     }

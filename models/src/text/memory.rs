@@ -1,14 +1,14 @@
-//! How much memory a Gemma takes, from its sizes alone. Weights are not counted.
+//! How much memory a decoder takes, from its sizes alone. Weights are not counted.
 
 use candle_core::DType;
 
-use super::GemmaConfig;
+use super::DecoderConfig;
 use crate::nn::AttentionShape;
 
-impl GemmaConfig {
+impl DecoderConfig {
     /// Bytes that encoding `rows` prompts of `tokens` tokens takes, features included.
     ///
-    /// Follows `gemma.rs`: which states are alive while a layer attends, and while its feed-forward layer works.
+    /// Follows `decoder_layer.rs`: which states are alive while a layer attends, and while its feed-forward layer works.
     pub fn encode_bytes(&self, rows: usize, tokens: usize, dtype: DType) -> u64 {
         let element = dtype.size_in_bytes() as u64;
         let count = (rows * tokens) as u64;
@@ -22,7 +22,8 @@ impl GemmaConfig {
         let attending = 2 * state + 2 * queries + 3 * keys + shape.bytes(dtype);
         let feeding = 3 * state + queries + 4 * bytes(self.intermediate_size) + state;
         // The mask has a number for each pair of tokens, and was made from truth values.
-        let mask = count * tokens as u64 * 5;
+        let masks = 1 + u64::from(self.sliding_window.is_some_and(|window| window < tokens));
+        let mask = count * tokens as u64 * (4 * masks + 1);
         mask + attending.max(feeding)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use tokenizers::PostProcessor;
 
+use super::tokenizer_config::{SpecialToken, read_config};
 use crate::{ModelError, Result};
 
 /// Longest prompt in tokens, `<bos>` counted: the limit of Lumina-Next and of diffusers' `LuminaPipeline`.
@@ -17,6 +17,8 @@ pub enum Padding {
     LongestMultipleOf(usize),
     /// Cut and filled to exactly this many tokens.
     Exactly(usize),
+    /// Filled to the longest row, nothing is cut (Lumina-T2I).
+    Longest,
 }
 
 /// Where padding goes.
@@ -44,7 +46,7 @@ impl TokenBatch {
     }
 }
 
-/// The byte-pair tokenizer of a model folder.
+/// The tokenizer of a model folder.
 #[derive(Clone)]
 pub struct Tokenizer {
     path: PathBuf,
@@ -53,47 +55,29 @@ pub struct Tokenizer {
     pad: u32,
     /// Put in front where `tokenizer.json` itself does not do it.
     begin: Option<u32>,
-}
-
-#[derive(Default, Deserialize)]
-struct TokenizerConfig {
-    padding_side: Option<String>,
-    pad_token: Option<SpecialToken>,
-    bos_token: Option<SpecialToken>,
-    add_bos_token: Option<bool>,
-}
-
-/// Config files write a special token as its text or as an object with options.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum SpecialToken {
-    Text(String),
-    Object { content: String },
-}
-
-impl SpecialToken {
-    fn text(&self) -> &str {
-        match self {
-            Self::Text(text) | Self::Object { content: text } => text,
-        }
-    }
+    /// The token that ends a text, if the folder names one.
+    end: Option<u32>,
+    /// Whether it is put behind where `tokenizer.json` itself does not do it.
+    ends: bool,
 }
 
 impl Tokenizer {
     /// Reads `tokenizer.json` and, where there is one, `tokenizer_config.json`.
     ///
-    /// The padding side is the config's `padding_side`, else left: the default of Gemma's tokenizer class. Padding and
-    /// truncation settings inside `tokenizer.json` are not used.
+    /// The padding side is the config's `padding_side`, else the default of its `tokenizer_class`: left for Gemma, Llama
+    /// and a config without class, right for all others. Padding and truncation settings inside `tokenizer.json` are not
+    /// used. A config without `pad_token` pads with `<pad>`, `[PAD]` or `<unk>`, whichever is there first: the published
+    /// Llama has none, and its pipeline pads with number 0.
     ///
     /// # Errors
     /// [`ModelError::FileNotFound`], [`ModelError::Tokenizer`] when a file does not parse, when only a SentencePiece
-    /// model is there, or when the padding token is not in the vocabulary.
+    /// model is there, or when a special token of the config is not in the vocabulary.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("tokenizer.json");
         let fail = |reason: String| ModelError::Tokenizer { path: path.clone(), reason };
         if !path.is_file() {
-            let sentence_piece = dir.join("tokenizer.model");
-            if sentence_piece.is_file() {
+            let sentence_pieces = ["tokenizer.model", "spiece.model"].map(|name| dir.join(name));
+            if let Some(sentence_piece) = sentence_pieces.iter().find(|file| file.is_file()).cloned() {
                 return Err(ModelError::Tokenizer {
                     path: sentence_piece,
                     reason: "only the SentencePiece model is here; convert it once with `AutoTokenizer\
@@ -102,7 +86,8 @@ impl Tokenizer {
                         .to_owned(),
                 });
             }
-            return Err(ModelError::FileNotFound { searched: vec![path.clone(), sentence_piece], path });
+            let searched = [vec![path.clone()], sentence_pieces.to_vec()].concat();
+            return Err(ModelError::FileNotFound { searched, path });
         }
         let bytes = std::fs::read(&path).map_err(|source| ModelError::read(&path, source))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| fail(error.to_string()))?;
@@ -110,8 +95,9 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(|error| fail(error.to_string()))?;
         let config = read_config(&dir.join("tokenizer_config.json"))?;
         let side = match config.padding_side.as_deref() {
-            None | Some("left") => PaddingSide::Left,
-            Some("right") => PaddingSide::Right,
+            None if config.is_of_decoder() => PaddingSide::Left,
+            Some("left") => PaddingSide::Left,
+            None | Some("right") => PaddingSide::Right,
             Some(other) => {
                 return Err(fail(format!("`padding_side` is `{other}`, expected `left` or `right`")));
             }
@@ -121,12 +107,42 @@ impl Tokenizer {
                 .token_to_id(token)
                 .ok_or_else(|| fail(format!("the token `{token}` is not in the vocabulary")))
         };
-        let pad = id(config.pad_token.as_ref().map_or("<pad>", SpecialToken::text))?;
-        let begin = match config.add_bos_token {
-            Some(false) => None,
-            _ => Some(id(config.bos_token.as_ref().map_or("<bos>", SpecialToken::text))?),
+        let named = |token: &Option<SpecialToken>| token.as_ref().map(|token| id(token.text())).transpose();
+        let usual = || {
+            let mut known = ["<pad>", "[PAD]", "<unk>"].into_iter();
+            known.find_map(|token| inner.token_to_id(token)).map_or_else(|| id("<pad>"), Ok)
         };
-        Ok(Self { path, inner, side, pad, begin })
+        let pad = named(&config.pad_token)?.map_or_else(usual, Ok)?;
+        let begin = match (config.add_bos_token, named(&config.bos_token)?) {
+            (Some(false), _) => None,
+            (None, None) if !config.is_of_decoder() => None,
+            (None, None) if inner.token_to_id("<bos>").is_none() && adds_tokens(&inner) => None,
+            (_, None) => Some(id("<bos>")?),
+            (_, token) => token,
+        };
+        let end = named(&config.eos_token)?;
+        let ends = config.add_eos_token == Some(true);
+        if ends && end.is_none() {
+            return Err(fail("`add_eos_token` is true, but there is no `eos_token`".to_owned()));
+        }
+        Ok(Self { path, inner, side, pad, begin, end, ends })
+    }
+
+    /// The same, with padding on `side` whatever the folder says.
+    pub fn with_padding_side(self, side: PaddingSide) -> Self {
+        Self { side, ..self }
+    }
+
+    /// The same, with the token that ends a text behind every text, as Lumina-T2I has it (`add_eos_token=True`).
+    ///
+    /// # Errors
+    /// [`ModelError::Tokenizer`] when the folder names no `eos_token`.
+    pub fn with_end(self) -> Result<Self> {
+        if self.end.is_none() {
+            let reason = "`eos_token` is missing in `tokenizer_config.json`".to_owned();
+            return Err(ModelError::Tokenizer { path: self.path, reason });
+        }
+        Ok(Self { ends: true, ..self })
     }
 
     /// The file it was read from.
@@ -145,7 +161,8 @@ impl Tokenizer {
         largest.map_or(0, |largest| largest as usize + 1)
     }
 
-    /// Encodes prompts as they are; `<bos>` goes in front, no `<eos>` behind.
+    /// Encodes prompts as they are. What goes in front and behind is up to the folder: `<bos>` for Gemma, `</s>` behind
+    /// for T5, `[CLS]` and `[SEP]` for BERT, nothing for Qwen. They survive a cut.
     ///
     /// # Errors
     /// [`ModelError::Tokenizer`] when the tokenizer fails, [`ModelError::Input`] for a padding of zero or beyond reason.
@@ -153,6 +170,7 @@ impl Tokenizer {
         let limit = match padding {
             Padding::LongestMultipleOf(_) => MAX_TOKENS,
             Padding::Exactly(length) => length,
+            Padding::Longest => usize::MAX,
         };
         let rows = prompts.iter().map(|prompt| self.encode(prompt, limit)).collect::<Result<Vec<_>>>()?;
         let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -162,6 +180,7 @@ impl Tokenizer {
             }
             Padding::LongestMultipleOf(multiple) => longest.next_multiple_of(multiple),
             Padding::Exactly(length) => length,
+            Padding::Longest => longest,
         };
         let mut batch = TokenBatch::default();
         for row in rows {
@@ -184,16 +203,25 @@ impl Tokenizer {
         };
         let added = self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
         let prepended = self.begin.filter(|_| added == 0);
-        let room = limit.saturating_sub(added + usize::from(prepended.is_some()));
+        let appended = self.end.filter(|_| self.ends).filter(|&end| !self.ends_with(end));
+        let own = usize::from(prepended.is_some()) + usize::from(appended.is_some());
+        let room = limit.saturating_sub(added + own);
         let mut encoding = self.inner.encode(prompt, false).map_err(fail)?;
         // Before the special tokens come in, so that they survive the cut.
         if encoding.len() > room {
             encoding.truncate(room, 0, tokenizers::TruncationDirection::Right);
         }
         let encoding = self.inner.post_process(encoding, None, true).map_err(fail)?;
-        let mut ids: Vec<u32> = prepended.into_iter().chain(encoding.get_ids().iter().copied()).collect();
+        let ids = encoding.get_ids().iter().copied();
+        let mut ids: Vec<u32> = prepended.into_iter().chain(ids).chain(appended).collect();
         ids.truncate(limit);
         Ok(ids)
+    }
+
+    /// Whether `tokenizer.json` itself puts `token` behind a text.
+    fn ends_with(&self, token: u32) -> bool {
+        let nothing = self.inner.post_process(tokenizers::Encoding::default(), None, true);
+        nothing.is_ok_and(|encoding| encoding.get_ids().last() == Some(&token))
     }
 }
 
@@ -206,31 +234,11 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
-fn read_config(path: &Path) -> Result<TokenizerConfig> {
-    if !path.is_file() {
-        return Ok(TokenizerConfig::default());
-    }
-    let text = std::fs::read(path).map_err(|source| ModelError::read(path, source))?;
-    serde_json::from_slice(&text)
-        .map_err(|error| ModelError::Tokenizer { path: path.to_owned(), reason: error.to_string() })
+/// Whether `tokenizer.json` itself adds tokens to a text.
+fn adds_tokens(inner: &tokenizers::Tokenizer) -> bool {
+    inner.get_post_processor().is_some_and(|processor| processor.added_tokens(false) > 0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_sentence_piece_folder_says_how_to_convert_it() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("tokenizer.model"), b"").unwrap();
-        let error = Tokenizer::open(dir.path()).unwrap_err().to_string();
-        assert!(error.contains("save_pretrained"), "{error}");
-    }
-
-    #[test]
-    fn an_empty_folder_lists_what_was_searched() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = Tokenizer::open(dir.path()).unwrap_err();
-        assert!(matches!(error, ModelError::FileNotFound { searched, .. } if searched.len() == 2));
-    }
-}
+#[path = "tokenizer_tests.rs"]
+mod tests;

@@ -10,7 +10,7 @@ use lumina_models::backbone::{
 };
 use lumina_models::flow::{FlowMatchConfig, Guidance, Solver, flow_match_euler, integrate, shifted};
 use lumina_models::nn::timestep::sinusoidal;
-use lumina_models::text::{Gemma, GemmaConfig, TextFeatures, TokenBatch};
+use lumina_models::text::{Decoder, DecoderConfig, DecoderFamily, TextFeatures, TokenBatch};
 use lumina_models::vae::{AutoencoderConfig, AutoencoderKl};
 use lumina_models::weights::Checkpoint;
 use lumina_models::{DType, Interrupt};
@@ -255,7 +255,7 @@ fn text_encoder() {
     let batch = TokenBatch { ids, mask };
     let activations = [("gelu_pytorch_tanh", Activation::GeluTanh), ("gelu", Activation::GeluExact)];
     for (name, activation) in activations {
-        let config = GemmaConfig {
+        let config = DecoderConfig {
             vocab_size: 64,
             hidden_size: 32,
             intermediate_size: 48,
@@ -266,8 +266,11 @@ fn text_encoder() {
             rms_norm_eps: 1e-6,
             rope_theta: 10_000.0,
             activation,
+            query_pre_attn_scalar: 8.0,
+            ..DecoderFamily::Gemma.config()
         };
-        let gemma = Gemma::load_whole(&weights(&checkpoint, Gemma::key_map(&checkpoint)), &config).unwrap();
+        let gemma =
+            Decoder::load_whole(&weights(&checkpoint, Decoder::key_map(&checkpoint)), &config).unwrap();
         let states = gemma.hidden_states(&batch, &Interrupt::never()).unwrap();
         for (back, state) in [(2, &states[states.len() - 2]), (1, &states[states.len() - 1])] {
             let name = format!("gemma_tiny_{name}_hs[-{back}]_sample0_valid");

@@ -1,7 +1,7 @@
 //! Every hidden state of Gemma.
 
 use lumina_models::Interrupt;
-use lumina_models::text::{Gemma, GemmaConfig, TokenBatch};
+use lumina_models::text::{Decoder, DecoderConfig, TokenBatch};
 use lumina_models::weights::Checkpoint;
 
 use crate::common::{Golden, check_masked, golden, weights};
@@ -9,10 +9,10 @@ use crate::common::{Golden, check_masked, golden, weights};
 #[test]
 fn hidden_states_are_those_of_transformers() {
     let folder = golden("text_encoders/gemma");
-    let config = GemmaConfig::read(&folder.join("config.json")).unwrap();
+    let config = DecoderConfig::read(&folder.join("config.json")).unwrap();
     let checkpoint = Checkpoint::open(&folder, "model").unwrap();
-    let weights = weights(&checkpoint, Gemma::key_map(&checkpoint));
-    let gemma = Gemma::load_whole(&weights, &config).unwrap();
+    let weights = weights(&checkpoint, Decoder::key_map(&checkpoint));
+    let gemma = Decoder::load_whole(&weights, &config).unwrap();
     assert_eq!(weights.unused(), Vec::<String>::new());
     let golden = Golden::open("text_encoders/gemma", "cases.json");
     for case in golden.with_method("hidden_states") {

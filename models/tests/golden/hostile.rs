@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use lumina_models::backbone::{Dialect, NextDit, NextDitConfig};
 use lumina_models::flow::{FlowMatchConfig, flow_match_euler, uniform};
 use lumina_models::noise::Generator;
-use lumina_models::text::{Gemma, GemmaConfig, Padding, Tokenizer};
+use lumina_models::text::{Decoder, DecoderConfig, Padding, Tokenizer};
 use lumina_models::vae::{AutoencoderConfig, AutoencoderKl, TileOptions};
 use lumina_models::weights::{Checkpoint, Expected, Header, KeyMap, verify};
 use lumina_models::{Interrupt, ModelError, PipelineFolder};
@@ -102,10 +102,10 @@ impl Part {
             }),
             Self::TextEncoder => {
                 let checkpoint = self.checkpoint("text_encoder", "model");
-                let Ok(config) = GemmaConfig::parse(text) else { return false };
-                let keys = Gemma::key_map(&checkpoint);
-                let fits = fits(&checkpoint, &keys, &Gemma::expected(&config).unwrap());
-                assert_eq!(Gemma::load(&weights(&checkpoint, keys), &config).is_ok(), fits);
+                let Ok(config) = DecoderConfig::parse(text) else { return false };
+                let keys = Decoder::key_map(&checkpoint);
+                let fits = fits(&checkpoint, &keys, &Decoder::expected(&config).unwrap());
+                assert_eq!(Decoder::load(&weights(&checkpoint, keys), &config).is_ok(), fits);
                 fits
             }
             Self::Backbone => {
@@ -241,7 +241,7 @@ fn the_largest_sizes_overflow_nothing() {
     for (part, changes) in largest {
         let text = part.with(changes);
         let parses = match part {
-            Part::TextEncoder => GemmaConfig::parse(&text).map(drop),
+            Part::TextEncoder => DecoderConfig::parse(&text).map(drop),
             Part::Backbone => NextDitConfig::parse(&text).map(drop),
             _ => AutoencoderConfig::parse(&text).map(drop),
         };

@@ -12,4 +12,8 @@ mod hostile;
 mod next_dit;
 mod pipeline;
 mod precision;
+mod text_encoders;
+mod text_folders;
+mod text_precision;
+mod text_prompts;
 mod transformer;

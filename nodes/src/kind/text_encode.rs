@@ -3,7 +3,7 @@
 use lumina_engine::{
     Call, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
-use lumina_models::text::{GemmaConfig, MAX_TOKENS, Padding, prepare_prompt};
+use lumina_models::text::{DecoderConfig, MAX_TOKENS, Padding, prepare_prompt};
 
 use crate::value::{Conditioning, TextEncoderValue, type_of};
 use crate::{Compute, interrupt, node_error, sizes};
@@ -62,7 +62,7 @@ impl Node for TextEncode {
         if let Some(width) = encoder.and_then(|encoder| encoder.int("text width")) {
             fact = fact.with("text width", width);
         }
-        let memory = sizes(encoder).map_or(Memory::UNKNOWN, |config: GemmaConfig| {
+        let memory = sizes(encoder).map_or(Memory::UNKNOWN, |config: DecoderConfig| {
             let dtype = Compute::of(inquiry.world).dtype;
             let rows = prompts.unwrap_or(1);
             // Features of the prompts and of the empty one, each with its mask.
