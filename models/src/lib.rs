@@ -22,6 +22,7 @@ pub mod noise;
 mod part_bytes;
 pub mod text;
 pub mod vae;
+pub mod vocoder;
 pub mod weights;
 
 pub use candle_core::{DType, Device, Tensor};
