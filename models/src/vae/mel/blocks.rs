@@ -26,8 +26,7 @@ impl FrameNorm {
     }
 
     pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        // A picture of one row.
-        Ok(self.0.forward(&input.unsqueeze(2)?)?.squeeze(2)?)
+        self.0.forward_sequence(input)
     }
 
     /// The norm, then SiLU.
