@@ -70,7 +70,13 @@ impl BigVgan {
     /// # Errors
     /// As [`Weights::tensor`]; [`ModelError::Input`] for sizes that do not fit together.
     pub fn from_weights(weights: &Weights, config: &BigVganConfig, form: WeightForm) -> Result<Self> {
-        config.check().map_err(|found| ModelError::input("the config", "a BigVGAN", found))?;
+        config.check().map_err(|reason| {
+            ModelError::input(
+                "the config of the vocoder",
+                "sizes that fit together",
+                format!("wrong ({reason})"),
+            )
+        })?;
         let weights = &weights.with_dtype(DType::F32);
         let first = config.upsample_initial_channel;
         let rates = config.upsample_rates.iter().zip(&config.upsample_kernel_sizes).enumerate();

@@ -5,6 +5,7 @@ mod blocks;
 mod config;
 mod filter;
 mod snake;
+mod snake_cpu;
 
 pub use bigvgan::{BigVgan, VocoderStage};
 pub use config::{BigVganConfig, SnakeKind};

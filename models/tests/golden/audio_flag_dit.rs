@@ -58,6 +58,22 @@ fn velocities_are_those_of_the_original_code() {
 }
 
 #[test]
+fn half_precision_stays_near() {
+    let checkpoint = Checkpoint::open(&golden(FOLDER), "weights").unwrap();
+    let golden = Golden::open(FOLDER, "config.json");
+    let never = Interrupt::never();
+    let network = AudioFlagDit::load(&checkpoint, &config(), DType::BF16, &Device::Cpu, &never).unwrap();
+    for case in &golden.cases {
+        let context = network.prepare(golden.get(case, "context")).unwrap();
+        let (x, times) = (golden.get(case, "x"), golden.times(case, "t"));
+        let found = network.velocity(x, &times, &context, &never).unwrap();
+        assert_eq!(found.dtype(), DType::F32);
+        let expected = golden.get(case, "out");
+        check(&format!("audio_flag_dit {} in bf16", case.name), &found, expected, 0.05 * largest(expected));
+    }
+}
+
+#[test]
 fn both_layouts_give_the_same_bits() {
     let dir = tempfile::tempdir().unwrap();
     let path = golden(FOLDER).join("weights.safetensors");

@@ -74,7 +74,13 @@ impl AudioFlagDit {
     /// # Errors
     /// As [`Weights::tensor`]; [`ModelError::Input`] for sizes that do not fit together.
     pub fn from_weights(weights: &Weights, config: &AudioFlagDitConfig) -> Result<Self> {
-        config.check().map_err(|found| ModelError::input("the config", "an audio Flag-DiT", found))?;
+        config.check().map_err(|reason| {
+            ModelError::input(
+                "the config of the audio Flag-DiT",
+                "sizes that fit together",
+                format!("wrong ({reason})"),
+            )
+        })?;
         let (size, channels, context) = (config.hidden_size, config.in_channels, config.context_dim);
         let pooled = weights.under("cap_embedder");
         let last = weights.under("final_layer");

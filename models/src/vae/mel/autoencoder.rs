@@ -49,7 +49,13 @@ impl MelAutoencoder {
     /// # Errors
     /// As [`Weights::tensor`]; [`ModelError::Input`] for sizes that do not fit together.
     pub fn load(weights: &Weights, config: &MelAutoencoderConfig) -> Result<Self> {
-        config.check().map_err(|found| ModelError::input("the config", "a mel autoencoder", found))?;
+        config.check().map_err(|reason| {
+            ModelError::input(
+                "the config of the mel autoencoder",
+                "sizes that fit together",
+                format!("wrong ({reason})"),
+            )
+        })?;
         let weights = &weights.with_dtype(AutoencoderKl::compute_type(weights.dtype(), weights.device()));
         let (inner, outer) = (config.z_channels, config.embed_dim);
         Ok(Self {
