@@ -98,7 +98,7 @@ impl FrameAttention {
     /// `[batch, channels, frames]` to the same.
     ///
     /// # Errors
-    /// [`crate::ModelError::Input`] when the channels do not fit.
+    /// [`crate::ModelError::Candle`] when the channels do not fit.
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let (_, channels, _) = input.dims3()?;
         let normed = self.norm.forward(input)?;
