@@ -8,6 +8,8 @@
 //! 3. [`flow::integrate`] follows the velocity of a [`backbone::NextDit`] from noise (time 0) to data (time 1);
 //! 4. [`vae::AutoencoderKl::decode`] turns the latent into pixels.
 //!
+//! Sound is made by the same steps with [`backbone::audio`], [`vae::mel`] and a [`vocoder`].
+//!
 //! Formulas are those of Lumina-T2X (`Alpha-VLLM/Lumina-T2X`, commit `1c60696`) and of diffusers 0.42; the doc
 //! comment of each item names its source.
 
@@ -22,6 +24,7 @@ pub mod noise;
 mod part_bytes;
 pub mod text;
 pub mod vae;
+pub mod vocoder;
 pub mod weights;
 
 pub use candle_core::{DType, Device, Tensor};

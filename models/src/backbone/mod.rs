@@ -1,5 +1,6 @@
 //! Next-DiT, the backbone of Lumina-Next: latent, time and caption in, velocity out.
 
+pub mod audio;
 mod block;
 mod caption;
 mod config;

@@ -5,5 +5,5 @@ mod schedule;
 mod solver;
 
 pub use guidance::{Guidance, GuidedChannels};
-pub use schedule::{FlowMatchConfig, FlowMatchGrid, flow_match_euler, shifted, uniform};
+pub use schedule::{FlowMatchConfig, FlowMatchGrid, flow_match_euler, running, shifted, uniform};
 pub use solver::{Solution, Solver, Step, integrate};

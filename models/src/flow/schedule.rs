@@ -25,6 +25,38 @@ pub fn uniform(points: usize) -> Result<Vec<f64>> {
     Ok((0..points).map(|index| index as f64 / last).collect())
 }
 
+/// The times that torchdyn's solvers reach on a uniform grid of `points`, without the `first` of them: each is the one
+/// before plus the distance to the next point, all in f32. They differ from [`uniform`] in the last bit, which shows
+/// where a network is told whole thousandths.
+///
+/// Source: `_fixed_odeint` of torchdyn 1.0.6 and `linspace` of torch, as Lumina-T2X `lumina_audio` calls them.
+///
+/// # Errors
+/// [`ModelError::Input`] for less than two points, or less than two that are left.
+pub fn running(points: usize, first: usize) -> Result<Vec<f64>> {
+    let count = uniform(points)?.len();
+    if first + 2 > count {
+        let expected = format!("at most {}", count - 2);
+        return Err(ModelError::input("the number of grid points left out", expected, first.to_string()));
+    }
+    let step = 1.0 / (points - 1) as f32;
+    // From both ends to the middle, the product not rounded before it is subtracted.
+    let point = |index: usize| {
+        if index < points / 2 {
+            step * index as f32
+        } else {
+            (-step).mul_add((points - 1 - index) as f32, 1.0)
+        }
+    };
+    let mut time = point(first);
+    let mut times = vec![f64::from(time)];
+    for index in first + 1..points {
+        time += point(index) - time;
+        times.push(f64::from(time));
+    }
+    Ok(times)
+}
+
 /// As [`uniform`], each time `t` moved to `t / (t + shift (1 - t))`: more of them near noise for a shift above 1.
 ///
 /// Source: `ODE.__init__` of Lumina-T2X `transport/integrators.py` (`time_shifting_factor`).
@@ -199,6 +231,19 @@ fn check_shift(shift: f64) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn running_times_are_a_last_bit_away_from_the_grid() {
+        let times = running(31, 18).unwrap();
+        assert_eq!((times.len(), times[12]), (13, 1.0));
+        // 0.6 in f32 is above it; what torch has there is below.
+        assert!(times[0] < f64::from(0.6_f32) && (times[0] - 0.6).abs() < 1e-7);
+        let told: Vec<f32> = running(16, 0).unwrap().iter().map(|&t| (t as f32 * 1000.0).trunc()).collect();
+        assert_eq!(told[7..10], [466.0, 533.0, 599.0]);
+        for (points, first) in [(1, 0), (5, 4), (5, 9)] {
+            assert!(matches!(running(points, first), Err(ModelError::Input { .. })));
+        }
+    }
 
     #[test]
     fn points_are_one_more_than_steps() {

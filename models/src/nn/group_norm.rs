@@ -1,4 +1,4 @@
-//! Normalisation over groups of channels of a picture.
+//! Normalisation over groups of channels of a picture or a sequence.
 
 use candle_core::{DType, Tensor};
 
@@ -50,6 +50,28 @@ impl GroupNorm {
             .reshape((batch, channels, height, width))?
             .broadcast_mul(&factor.reshape((batch, channels, 1, 1))?)?
             .broadcast_add(&summand.reshape((batch, channels, 1, 1))?)?;
+        Ok(output.to_dtype(input.dtype())?)
+    }
+
+    /// As [`forward`](Self::forward), for a sequence. Its groups have few numbers, which may be almost equal, so the
+    /// mean goes first: one pass more, and no digits lost.
+    ///
+    /// # Shapes
+    /// `[batch, channels, length]` to the same.
+    ///
+    /// # Errors
+    /// [`crate::ModelError::Candle`] when the groups do not divide the channels.
+    pub fn forward_sequence(&self, input: &Tensor) -> Result<Tensor> {
+        let (batch, channels, length) = input.dims3()?;
+        let size = channels / self.groups.max(1) * length;
+        let wide = input.contiguous()?.to_dtype(DType::F32)?.reshape((batch, self.groups, size))?;
+        let centred = wide.broadcast_sub(&wide.mean_keepdim(2)?)?;
+        let inverse = (centred.sqr()?.mean_keepdim(2)? + self.eps)?.sqrt()?.recip()?;
+        let output = centred
+            .broadcast_mul(&inverse)?
+            .reshape((batch, channels, length))?
+            .broadcast_mul(&self.weight.to_dtype(DType::F32)?.reshape((1, channels, 1))?)?
+            .broadcast_add(&self.bias.to_dtype(DType::F32)?.reshape((1, channels, 1))?)?;
         Ok(output.to_dtype(input.dtype())?)
     }
 }

@@ -4,16 +4,20 @@
 
 mod attention;
 mod conv;
+mod conv1d;
 mod group_norm;
 mod linear;
 mod norm;
 pub mod rope;
 mod swiglu;
 pub mod timestep;
+mod weight_norm;
 
 pub use attention::{AttentionMask, AttentionShape, Scores, attention, attention_with};
 pub use conv::{Conv2d, Conv2dShape};
+pub use conv1d::{Conv1d, Conv1dShape, ConvTranspose1d};
 pub use group_norm::GroupNorm;
 pub use linear::Linear;
 pub use norm::{LayerNorm, RmsNorm};
 pub use swiglu::{Activation, SwiGlu, SwiGluNames};
+pub use weight_norm::WeightForm;

@@ -9,7 +9,7 @@ use crate::{ModelError, Result};
 /// Source: `DiagonalGaussianDistribution` of diffusers.
 #[derive(Clone, Debug)]
 pub struct Gaussian {
-    /// `[batch, latent_channels, height, width]`.
+    /// `[batch, latent_channels, height, width]`, of a sound `[batch, latent_channels, frames]`.
     pub mean: Tensor,
     /// Logarithm of the variance, within -30..20; of the same shape.
     pub logvar: Tensor,

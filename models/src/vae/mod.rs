@@ -1,4 +1,4 @@
-//! The image autoencoder: pixels to latents and back.
+//! Autoencoders: pixels to latents and back, and in [`mel`] mel spectrograms.
 
 mod autoencoder;
 mod blocks;
@@ -6,6 +6,7 @@ mod config;
 mod decoder;
 mod encoder;
 mod gaussian;
+pub mod mel;
 mod memory;
 mod preview;
 mod tiles;

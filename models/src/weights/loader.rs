@@ -76,6 +76,11 @@ impl Weights {
         }
     }
 
+    /// Whether it is a [`plan`](Self::plan): nothing should be computed from its tensors, which would then take memory.
+    pub(crate) fn is_plan(&self) -> bool {
+        matches!(&*self.source, Source::Plan(_))
+    }
+
     /// The same tensors, with names that continue `prefix.`.
     pub fn under(&self, prefix: impl Display) -> Self {
         let prefix = format!("{}{prefix}.", self.prefix);

@@ -18,6 +18,9 @@ use serde_json::Value;
 
 use crate::common::{check, check_values, golden, largest, load, values, weights};
 
+#[path = "formula/audio.rs"]
+mod audio;
+
 const TOLERANCE: f64 = 5e-5;
 
 /// Positions of the key lists in `filled_models_sorted_keys`.

@@ -3,12 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
 #![expect(clippy::print_stdout, reason = "a comparison shows how close it was")]
 
+mod audio_autoencoder;
+mod audio_cfm;
+mod audio_flag_dit;
+mod audio_vocoder;
 mod autoencoder;
 mod common;
 mod faults;
 mod formula;
 mod gemma;
 mod hostile;
+mod layouts;
 mod next_dit;
 mod pipeline;
 mod precision;
