@@ -4,7 +4,10 @@
 #![expect(clippy::print_stdout, reason = "a comparison shows how close it was")]
 
 mod autoencoder;
+mod backbone_cases;
+mod class_backbones;
 mod common;
+mod compositional;
 mod faults;
 mod formula;
 mod gemma;
@@ -12,4 +15,5 @@ mod hostile;
 mod next_dit;
 mod pipeline;
 mod precision;
+mod text_backbones;
 mod transformer;
