@@ -5,11 +5,13 @@
 
 mod autoencoder;
 mod backbone_cases;
+mod backbone_faults;
 mod class_backbones;
 mod common;
 mod compositional;
 mod faults;
 mod formula;
+mod formula_backbones;
 mod gemma;
 mod hostile;
 mod next_dit;
