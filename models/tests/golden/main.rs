@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
 #![expect(clippy::print_stdout, reason = "a comparison shows how close it was")]
 
+mod anagram;
 mod autoencoder;
 mod backbone_cases;
 mod backbone_faults;
