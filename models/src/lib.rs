@@ -1,4 +1,4 @@
-//! The networks of the Lumina family in plain candle: text encoder, Next-DiT backbone, image autoencoder, flow sampling.
+//! The networks of the Lumina family in plain candle: text encoder, backbones, image autoencoder, flow sampling.
 //!
 //! The crate knows no graph and can be used on its own. A picture is made in four steps:
 //!
