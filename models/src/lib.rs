@@ -1,4 +1,5 @@
-//! The networks of the Lumina family in plain candle: text encoders, Next-DiT backbone, image autoencoder, flow sampling.
+//! The networks of the Lumina family in plain candle: text encoders, backbones, image autoencoder, the networks of audio,
+//! flow sampling.
 //!
 //! The crate knows no graph and can be used on its own. A picture is made in four steps:
 //!

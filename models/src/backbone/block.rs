@@ -1,63 +1,100 @@
-//! One block of Next-DiT.
+//! One block, of every network here.
 
 use candle_core::{D, Tensor};
 
-use super::NextDitConfig;
-use super::caption::CaptionKeys;
+use super::DitSizes;
+use super::attention::JointAttention;
+use super::caption::{CaptionKeys, PreparedCaption};
+use super::mixture::{Mixture, RoutedBy};
 use crate::Result;
-use crate::nn::rope::{RotaryTable, rotate_pairs};
-use crate::nn::{Activation, AttentionMask, LayerNorm, Linear, RmsNorm, SwiGlu, SwiGluNames, attention};
+use crate::nn::rope::RotaryTable;
+use crate::nn::{Activation, AttentionMask, Linear, RmsNorm, SwiGlu, SwiGluNames};
 use crate::weights::Weights;
 
-/// Epsilon of the norms of queries and keys, whatever the config says.
-const QK_EPS: f64 = 1e-5;
+/// How a branch of a block is normed and modulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BlockStyle {
+    /// `x += gate * f(norm(x) * (1 + scale) + shift)`.
+    Flag,
+    /// `x += tanh(gate) * norm2(f(norm1(x) * (1 + scale)))`.
+    Next,
+    /// As `Next`, but the first norm has no weight, and the name of the second has no number.
+    NextPlain,
+}
+
+/// A feed-forward branch of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Feed {
+    /// One layer for all.
+    Dense,
+    /// A mixture of so many experts, the only one of its block.
+    Mixture(RoutedBy, usize),
+    /// One of two mixtures, whose names say how they are routed.
+    NamedMixture(RoutedBy, usize),
+}
+
+/// What a block is built from.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockShape {
+    pub(crate) sizes: DitSizes,
+    /// Channels of the caption features, where there are captions.
+    pub(crate) caption: Option<usize>,
+    pub(crate) style: BlockStyle,
+    pub(crate) feeds: Vec<Feed>,
+}
 
 /// What all blocks of one evaluation share.
 pub(crate) struct BlockContext<'a> {
     pub(crate) table: &'a RotaryTable,
     /// Which tokens are not padding, for latents of different sizes in one batch.
     pub(crate) mask: Option<&'a AttentionMask>,
-    pub(crate) caption_mask: &'a AttentionMask,
+    pub(crate) caption: Option<&'a PreparedCaption>,
     pub(crate) scale: f64,
+    /// The embedded time alone, `[batch, conditioning_size]`.
+    pub(crate) time: &'a Tensor,
 }
 
-/// `x += tanh(gate) * norm2(f(norm1(x) * (1 + scale)))`, for attention and then for the feed-forward layer.
+/// Attention and then feed-forward layers, each a branch beside the residual stream.
 ///
-/// Source: `TransformerBlock` of Lumina-T2X `lumina_next_t2i/models/model.py`, `LuminaNextDiTBlock` of diffusers.
+/// Source: `TransformerBlock` of Lumina-T2X `lumina_t2i/models/model.py` and `lumina_next_t2i/models/model.py`,
+/// `TransformerBlockSandwichNorm2` of `Next-DiT-ImageNet/models/models.py`, `LuminaNextDiTBlock` of diffusers.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
     attention: JointAttention,
-    feed_forward: SwiGlu,
-    attention_norm1: RmsNorm,
-    attention_norm2: RmsNorm,
-    ffn_norm1: RmsNorm,
-    ffn_norm2: RmsNorm,
+    attention_branch: Branch,
+    feeds: Vec<(Branch, FeedForward)>,
     modulation: Linear,
 }
 
+#[derive(Clone, Debug)]
+enum FeedForward {
+    Dense(SwiGlu),
+    Mixture(Mixture),
+}
+
 impl Block {
-    pub(crate) fn load(weights: &Weights, config: &NextDitConfig) -> Result<Self> {
-        let (size, eps) = (config.hidden_size, config.norm_eps);
-        let norm = |name: &str| RmsNorm::load(&weights.under(name), size, eps);
-        let names = SwiGluNames { gate: "w1", up: "w3", down: "w2" };
-        let hidden = config.feed_forward_dim();
+    pub(crate) fn load(weights: &Weights, shape: &BlockShape) -> Result<Self> {
+        let parts = shape.style.parts() * (1 + shape.feeds.len());
+        let (size, conditioning) = (shape.sizes.hidden_size, shape.sizes.conditioning_size());
+        let feeds = shape.feeds.iter().map(|feed| {
+            let (layer, norm) = feed.names();
+            let layer = weights.under(layer);
+            let network = match feed {
+                Feed::Dense => FeedForward::Dense(feed_forward(&layer, &shape.sizes)?),
+                Feed::Mixture(by, experts) | Feed::NamedMixture(by, experts) => {
+                    FeedForward::Mixture(Mixture::load(&layer, &shape.sizes, *by, *experts)?)
+                }
+            };
+            Ok((Branch::load(weights, norm, shape)?, network))
+        });
         Ok(Self {
-            attention: JointAttention::load(weights, config)?,
-            feed_forward: SwiGlu::load(
-                &weights.under("feed_forward"),
-                names,
-                size,
-                hidden,
-                Activation::Silu,
-            )?,
-            attention_norm1: norm("attention_norm1")?,
-            attention_norm2: norm("attention_norm2")?,
-            ffn_norm1: norm("ffn_norm1")?,
-            ffn_norm2: norm("ffn_norm2")?,
+            attention: JointAttention::load(weights, shape)?,
+            attention_branch: Branch::load(weights, "attention_norm", shape)?,
+            feeds: feeds.collect::<Result<_>>()?,
             modulation: Linear::load(
                 &weights.under("adaLN_modulation").under(1),
-                config.conditioning_size(),
-                4 * size,
+                conditioning,
+                parts * size,
             )?,
         })
     }
@@ -66,147 +103,109 @@ impl Block {
         self.attention.caption_keys(features)
     }
 
+    /// `routed` is shown the logits of every mixture.
+    ///
     /// # Shapes
     /// `tokens` is `[batch, tokens, hidden_size]`, `conditioning` (after SiLU) `[batch, conditioning_size]`.
     pub(crate) fn forward(
         &self,
         tokens: &Tensor,
         conditioning: &Tensor,
-        caption: &CaptionKeys,
+        caption: Option<&CaptionKeys>,
         context: &BlockContext<'_>,
+        routed: &mut dyn FnMut(usize, &Tensor) -> Result<()>,
     ) -> Result<Tensor> {
-        let parts = self.modulation.forward(conditioning)?.unsqueeze(1)?.chunk(4, D::Minus1)?;
-        let part = |index: usize| parts.get(index).map_or_else(|| Ok(tokens.clone()), Tensor::contiguous);
-        let (scale_attention, gate_attention) = ((part(0)? + 1.0)?, part(1)?.tanh()?);
-        let (scale_feed, gate_feed) = ((part(2)? + 1.0)?, part(3)?.tanh()?);
-
-        let normed = self.attention_norm1.forward(tokens)?.broadcast_mul(&scale_attention)?;
-        let attended = self.attention_norm2.forward(&self.attention.forward(&normed, caption, context)?)?;
-        let tokens = (tokens + attended.broadcast_mul(&gate_attention)?)?;
-
-        let normed = self.ffn_norm1.forward(&tokens)?.broadcast_mul(&scale_feed)?;
-        let fed = self.ffn_norm2.forward(&self.feed_forward.forward(&normed)?)?;
-        Ok((&tokens + fed.broadcast_mul(&gate_feed)?)?)
+        let count = self.attention_branch.style.parts() * (1 + self.feeds.len());
+        let modulation = self.modulation.forward(conditioning)?.unsqueeze(1)?;
+        let parts: Vec<Tensor> = modulation
+            .chunk(count, D::Minus1)?
+            .iter()
+            .map(Tensor::contiguous)
+            .collect::<candle_core::Result<_>>()?;
+        let mut parts = parts.chunks(self.attention_branch.style.parts());
+        let attend = |normed: &Tensor| self.attention.forward(normed, caption, context);
+        let mut tokens = self.attention_branch.forward(tokens, parts.next().unwrap_or_default(), attend)?;
+        for (index, ((branch, feed), parts)) in self.feeds.iter().zip(parts).enumerate() {
+            tokens = branch.forward(&tokens, parts, |normed| match feed {
+                FeedForward::Dense(layer) => layer.forward(normed),
+                FeedForward::Mixture(mixture) => {
+                    let (output, logits) = mixture.forward(normed, context.time)?;
+                    routed(index, &logits)?;
+                    Ok(output)
+                }
+            })?;
+        }
+        Ok(tokens)
     }
 }
 
-/// Attention over the picture and, gated per head, over the caption, with one output projection.
-///
-/// Source: `Attention` of Lumina-T2X `lumina_next_t2i/models/model.py`.
+/// The feed-forward layer of all networks of Lumina-T2X.
+pub(crate) fn feed_forward(weights: &Weights, sizes: &DitSizes) -> Result<SwiGlu> {
+    let names = SwiGluNames { gate: "w1", up: "w3", down: "w2" };
+    SwiGlu::load(weights, names, sizes.hidden_size, sizes.feed_forward_dim(), Activation::Silu)
+}
+
+impl BlockStyle {
+    /// Modulation parts of a branch: scale and gate, and before them a shift.
+    fn parts(self) -> usize {
+        if self == Self::Flag { 3 } else { 2 }
+    }
+}
+
+impl Feed {
+    /// The names of the layer and of its norm.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::NamedMixture(RoutedBy::Time, _) => ("feed_forward_time", "ffn_norm_time"),
+            Self::NamedMixture(RoutedBy::Token, _) => ("feed_forward_space", "ffn_norm_space"),
+            Self::Dense | Self::Mixture(..) => ("feed_forward", "ffn_norm"),
+        }
+    }
+}
+
+/// Norms and modulation around a layer.
 #[derive(Clone, Debug)]
-struct JointAttention {
-    query: Projection,
-    key: Projection,
-    value: Projection,
-    /// A query of its own for the caption; none where it is the query of the picture, as in all published weights.
-    caption_query: Option<Projection>,
-    caption_key: Projection,
-    caption_value: Projection,
-    caption_norm: RmsNorm,
-    output: Linear,
-    /// `tanh(gate)`, `[1, heads, 1, 1]`.
-    gate: Tensor,
+struct Branch {
+    style: BlockStyle,
+    before: RmsNorm,
+    after: Option<RmsNorm>,
 }
 
-impl JointAttention {
-    fn load(block: &Weights, config: &NextDitConfig) -> Result<Self> {
-        let weights = block.under("attention");
-        let (size, heads, key_heads) = (config.hidden_size, config.num_attention_heads, config.key_heads());
-        let (head_dim, caption_size) = (config.head_dim(), config.cross_attention_dim);
-        let load = |name: &str, norm: Option<&str>, inputs: usize, heads: usize| -> Result<Projection> {
-            let linear = Linear::load_without_bias(&weights.under(name), inputs, heads * head_dim)?;
-            let norm = norm.filter(|_| config.qk_norm);
-            let norm = norm.map(|norm| LayerNorm::load(&weights.under(norm), heads * head_dim, QK_EPS));
-            Ok(Projection { linear, norm: norm.transpose()?, heads })
+impl Branch {
+    fn load(weights: &Weights, name: &str, shape: &BlockShape) -> Result<Self> {
+        let (size, eps) = (shape.sizes.hidden_size, shape.sizes.norm_eps);
+        let norm = |name: &str| RmsNorm::load(&weights.under(name), size, eps);
+        let (before, after) = match shape.style {
+            BlockStyle::Flag => (norm(name)?, None),
+            BlockStyle::Next => (norm(&format!("{name}1"))?, Some(norm(&format!("{name}2"))?)),
+            BlockStyle::NextPlain => (RmsNorm::plain(size, eps, weights.device())?, Some(norm(name)?)),
         };
-        let query = load("wq", Some("q_norm"), size, heads)?;
-        let caption_query = match Linear::load_optional(&weights.under("wq_y"), size, size)? {
-            Some(linear) => {
-                let norm = LayerNorm::load_optional(&weights.under("q_norm_y"), size, QK_EPS)?;
-                let own = Projection { linear, norm: norm.or_else(|| query.norm.clone()), heads };
-                if own.equals(&query)? { None } else { Some(own) }
-            }
-            None => {
-                // Asked for in any case, so that a plan knows both names.
-                LayerNorm::load_optional(&weights.under("q_norm_y"), size, QK_EPS)?;
-                None
-            }
-        };
-        Ok(Self {
-            query,
-            caption_query,
-            key: load("wk", Some("k_norm"), size, key_heads)?,
-            value: load("wv", None, size, key_heads)?,
-            caption_key: load("wk_y", Some("ky_norm"), caption_size, key_heads)?,
-            caption_value: load("wv_y", None, caption_size, key_heads)?,
-            caption_norm: RmsNorm::load(&block.under("attention_y_norm"), caption_size, config.norm_eps)?,
-            output: Linear::load_without_bias(&weights.under("wo"), size, size)?,
-            gate: weights.tensor("gate", &[heads])?.contiguous()?.tanh()?.reshape((1, heads, 1, 1))?,
-        })
+        Ok(Self { style: shape.style, before, after })
     }
 
-    fn caption_keys(&self, features: &Tensor) -> Result<CaptionKeys> {
-        let normed = self.caption_norm.forward(features)?;
-        Ok(CaptionKeys {
-            key: self.caption_key.forward(&normed)?,
-            value: self.caption_value.forward(&normed)?,
-        })
-    }
-
-    fn forward(&self, tokens: &Tensor, caption: &CaptionKeys, context: &BlockContext<'_>) -> Result<Tensor> {
-        let (batch, length, size) = tokens.dims3()?;
-        let query = rotate_pairs(&self.query.forward(tokens)?, context.table)?;
-        let key = rotate_pairs(&self.key.forward(tokens)?, context.table)?;
-        let value = self.value.forward(tokens)?;
-        let seen = attention(&query, &key, &value, context.scale, context.mask)?;
-        // The caption is asked with the turned query; its keys are not turned.
-        let query = match &self.caption_query {
-            Some(own) => rotate_pairs(&own.forward(tokens)?, context.table)?,
-            None => query,
+    /// `parts` are shift (Flag only), scale and gate, each `[batch, 1, hidden_size]`.
+    fn forward(
+        &self,
+        tokens: &Tensor,
+        parts: &[Tensor],
+        layer: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<Tensor> {
+        let normed = self.before.forward(tokens)?;
+        let (scale, gate, shift) = match parts {
+            [shift, scale, gate] => (scale, gate.clone(), Some(shift)),
+            [scale, gate] => (scale, gate.tanh()?, None),
+            // A modulation layer has as many outputs as there are parts.
+            _ => return Ok(tokens.clone()),
         };
-        let scale = 1.0 / (query.dim(D::Minus1)? as f64).sqrt();
-        let read = attention(&query, &caption.key, &caption.value, scale, Some(context.caption_mask))?;
-        let joined = (seen + read.broadcast_mul(&self.gate)?)?;
-        self.output.forward(&joined.transpose(1, 2)?.contiguous()?.reshape((batch, length, size))?)
-    }
-}
-
-/// A linear layer whose output is normed over all heads together and then split into heads.
-#[derive(Clone, Debug)]
-struct Projection {
-    linear: Linear,
-    norm: Option<LayerNorm>,
-    heads: usize,
-}
-
-impl Projection {
-    /// # Shapes
-    /// `[batch, tokens, inputs]` to `[batch, heads, tokens, head_dim]`.
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let output = self.linear.forward(input)?;
-        let output = match &self.norm {
+        let scaled = normed.broadcast_mul(&(scale + 1.0)?)?;
+        let output = layer(&match shift {
+            Some(shift) => scaled.broadcast_add(shift)?,
+            None => scaled,
+        })?;
+        let output = match &self.after {
             Some(norm) => norm.forward(&output)?,
             None => output,
         };
-        let (batch, tokens, size) = output.dims3()?;
-        let split = output.reshape((batch, tokens, self.heads, size / self.heads.max(1)))?;
-        Ok(split.transpose(1, 2)?.contiguous()?)
+        Ok((tokens + output.broadcast_mul(&gate)?)?)
     }
-
-    fn equals(&self, other: &Self) -> Result<bool> {
-        let norms = match (
-            self.norm.as_ref().and_then(LayerNorm::affine),
-            other.norm.as_ref().and_then(LayerNorm::affine),
-        ) {
-            (Some(a), Some(b)) => same(&a.0, &b.0)? && same(&a.1, &b.1)?,
-            (None, None) => true,
-            _ => false,
-        };
-        Ok(norms && same(self.linear.weight(), other.linear.weight())?)
-    }
-}
-
-fn same(a: &Tensor, b: &Tensor) -> Result<bool> {
-    let differing = a.ne(b)?.flatten_all()?.max(0)?.to_scalar::<u8>()?;
-    Ok(a.dims() == b.dims() && differing == 0)
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Dialect;
+use super::sizes::{check_sizes, shape_of};
+use super::{Dialect, DitSizes};
 use crate::weights::Checkpoint;
 use crate::{ModelError, Result};
 
@@ -106,46 +107,20 @@ impl NextDitConfig {
     /// As [`Dialect::detect`]; [`ModelError::Shape`] when the shapes contradict each other.
     pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self> {
         let keys = Dialect::detect(checkpoint)?.key_map();
-        let shape = |name: &str, rank: usize| -> Result<Vec<usize>> {
-            let stored = keys.resolve(name, checkpoint);
-            let tensor = stored.as_ref().and_then(|key| checkpoint.get(key));
-            let Some(tensor) = tensor else {
-                let keys = keys.names(name).into_iter().take(1).collect();
-                return Err(ModelError::MissingKeys { path: checkpoint.path().to_owned(), keys });
-            };
-            if tensor.shape.len() != rank || tensor.shape.contains(&0) {
-                return Err(ModelError::Shape {
-                    path: checkpoint.file_of(tensor).to_owned(),
-                    key: name.to_owned(),
-                    expected: vec![1; rank],
-                    found: tensor.shape.clone(),
-                });
-            }
-            Ok(tensor.shape.clone())
-        };
-        let default = Self::default();
-        let area = default.patch_size * default.patch_size;
-        let embedder = shape("x_embedder.weight", 2)?;
-        let output = shape("final_layer.linear.weight", 2)?;
-        let heads = shape("layers.0.attention.gate", 1)?[0];
-        let keys_shape = shape("layers.0.attention.wk.weight", 2)?;
-        let num_layers = (0..)
-            .take_while(|layer| {
-                keys.resolve(&format!("layers.{layer}.attention.wq.weight"), checkpoint).is_some()
-            })
-            .count();
-        let (hidden_size, in_channels) = (embedder[0], embedder[1] / area);
+        let sizes = DitSizes::from_checkpoint(checkpoint, &keys)?;
+        // Heads come from the gate, without which this would be no network for text.
+        shape_of(checkpoint, &keys, "layers.0.attention.gate", 1)?;
         let config = Self {
-            in_channels,
-            hidden_size,
-            num_layers,
-            num_attention_heads: heads,
-            num_kv_heads: Some(keys_shape[0] / (hidden_size / heads).max(1)),
-            learn_sigma: output[0] == 2 * in_channels * area,
-            qk_norm: keys.resolve("layers.0.attention.q_norm.weight", checkpoint).is_some(),
-            cross_attention_dim: shape("layers.0.attention.wk_y.weight", 2)?[1],
-            feed_forward_size: Some(shape("layers.0.feed_forward.w1.weight", 2)?[0]),
-            ..default
+            in_channels: sizes.in_channels,
+            hidden_size: sizes.hidden_size,
+            num_layers: sizes.num_layers,
+            num_attention_heads: sizes.num_attention_heads,
+            num_kv_heads: sizes.num_kv_heads,
+            learn_sigma: sizes.learn_sigma,
+            qk_norm: sizes.qk_norm,
+            cross_attention_dim: shape_of(checkpoint, &keys, "layers.0.attention.wk_y.weight", 2)?[1],
+            feed_forward_size: sizes.feed_forward_size,
+            ..Self::default()
         };
         config.check().map_err(|reason| ModelError::config(checkpoint.path(), reason))?;
         Ok(config)
@@ -153,34 +128,45 @@ impl NextDitConfig {
 
     /// Channels of a head.
     pub fn head_dim(&self) -> usize {
-        self.hidden_size / self.num_attention_heads.max(1)
+        self.sizes().head_dim()
     }
 
     /// Key and value heads.
     pub fn key_heads(&self) -> usize {
-        self.num_kv_heads.unwrap_or(self.num_attention_heads)
+        self.sizes().key_heads()
     }
 
     /// Width of the conditioning vector.
     pub fn conditioning_size(&self) -> usize {
-        self.hidden_size.min(1024)
+        self.sizes().conditioning_size()
     }
 
     /// Output channels of the network.
     pub fn out_channels(&self) -> usize {
-        if self.learn_sigma { 2 * self.in_channels } else { self.in_channels }
+        self.sizes().out_channels()
     }
 
     /// Width inside the feed-forward layers.
-    ///
-    /// Source: `FeedForward.__init__` of Lumina-T2X `models/model.py`.
     pub fn feed_forward_dim(&self) -> usize {
-        if let Some(size) = self.feed_forward_size {
-            return size;
+        self.sizes().feed_forward_dim()
+    }
+
+    /// What it has in common with the other networks.
+    pub fn sizes(&self) -> DitSizes {
+        DitSizes {
+            patch_size: self.patch_size,
+            in_channels: self.in_channels,
+            hidden_size: self.hidden_size,
+            num_layers: self.num_layers,
+            num_attention_heads: self.num_attention_heads,
+            num_kv_heads: self.num_kv_heads,
+            multiple_of: self.multiple_of,
+            ffn_dim_multiplier: self.ffn_dim_multiplier,
+            norm_eps: self.norm_eps,
+            learn_sigma: self.learn_sigma,
+            qk_norm: self.qk_norm,
+            feed_forward_size: self.feed_forward_size,
         }
-        let width = 2 * (4 * self.hidden_size) / 3;
-        let width = self.ffn_dim_multiplier.map_or(width, |factor| (factor * width as f64) as usize);
-        width.next_multiple_of(self.multiple_of.max(1))
     }
 
     /// The sequence length that `base_sequence_length` has for proportional attention: that of the training size.
@@ -191,53 +177,8 @@ impl NextDitConfig {
     }
 
     fn check(&self) -> std::result::Result<(), String> {
-        let sizes = [
-            ("patch_size", self.patch_size),
-            ("in_channels", self.in_channels),
-            ("hidden_size", self.hidden_size),
-            ("num_layers", self.num_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_kv_heads", self.key_heads()),
-            ("multiple_of", self.multiple_of),
-            ("cross_attention_dim", self.cross_attention_dim),
-            ("sample_size", self.sample_size),
-        ];
-        if let Some((name, _)) = sizes.iter().find(|(_, size)| *size == 0) {
-            return Err(format!("`{name}` is 0"));
-        }
-        // Far above any real network: keeps a damaged config from overflowing products and from endless layers.
-        let most = |name: &str| match name {
-            "patch_size" | "num_layers" => 1 << 10,
-            "in_channels" | "num_attention_heads" => 1 << 12,
-            _ => 1 << 20,
-        };
-        if let Some((name, size)) = sizes.iter().find(|(name, size)| *size > most(name)) {
-            return Err(format!("`{name}` is {size}, which is more than any network has"));
-        }
-        let factor = self.ffn_dim_multiplier.unwrap_or(1.0);
-        if !(factor > 0.0 && factor <= 1024.0) {
-            return Err(format!("`ffn_dim_multiplier` is {factor}, expected a positive number"));
-        }
-        if !(1..=1 << 24).contains(&self.feed_forward_dim()) {
-            return Err(format!("the width of the feed-forward layers is {}", self.feed_forward_dim()));
-        }
-        if !(0.0..1.0).contains(&self.norm_eps) {
-            return Err(format!("`norm_eps` is {}, expected a small positive number", self.norm_eps));
-        }
-        let heads = self.num_attention_heads;
-        if !self.hidden_size.is_multiple_of(heads) {
-            return Err(format!(
-                "`hidden_size` is {}, expected a multiple of {heads} heads",
-                self.hidden_size
-            ));
-        }
-        if !self.head_dim().is_multiple_of(4) {
-            let reason = "expected a multiple of 4 (two axes of channel pairs)";
-            return Err(format!("`hidden_size / num_attention_heads` is {}, {reason}", self.head_dim()));
-        }
-        if !heads.is_multiple_of(self.key_heads()) {
-            return Err(format!("`num_kv_heads` is {}, expected a divisor of {heads}", self.key_heads()));
-        }
+        self.sizes().check(2)?;
+        check_sizes(&[("cross_attention_dim", self.cross_attention_dim), ("sample_size", self.sample_size)])?;
         if self.scaling_factor != 1.0 {
             return Err(format!("`scaling_factor` is {}, only 1 is supported", self.scaling_factor));
         }
@@ -248,14 +189,6 @@ impl NextDitConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn feed_forward_widths_are_those_of_the_published_sizes() {
-        for (hidden_size, width) in [(768, 2048), (1536, 4096), (2304, 6144), (3072, 8192), (4096, 11008)] {
-            let config = NextDitConfig { hidden_size, ..NextDitConfig::default() };
-            assert_eq!(config.feed_forward_dim(), width);
-        }
-    }
 
     #[test]
     fn wrong_values_name_their_field() {

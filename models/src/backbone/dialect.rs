@@ -1,7 +1,8 @@
 //! The three ways in which the tensors of a Next-DiT are named.
 
+use super::detect::Family;
+use crate::Result;
 use crate::weights::{Checkpoint, KeyMap};
-use crate::{ModelError, Result};
 
 /// How a checkpoint names its tensors. Known from the names, never from those of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,42 +19,12 @@ impl Dialect {
     /// Finds the dialect.
     ///
     /// # Errors
-    /// [`ModelError::Config`] when the checkpoint is another network, in words that say which one.
+    /// [`ModelError::Config`](crate::ModelError::Config) when the checkpoint is another network, in words that say which one.
     pub fn detect(checkpoint: &Checkpoint) -> Result<Self> {
-        let has = |name: &str| checkpoint.get(name).is_some();
-        let refuse = |reason: &str| Err(ModelError::config(checkpoint.path(), reason));
-        let dialect = if has("patch_embedder.proj.weight") {
-            Self::Diffusers
-        } else if has("patch_embedder.weight") {
-            Self::EarlyDiffusers
-        } else if has("x_embedder.weight") {
-            Self::Original
-        } else {
-            return refuse("this is no Next-DiT: it has neither `x_embedder` nor `patch_embedder`");
-        };
-        if has("eol_token") {
-            return refuse(
-                "this is a Flag-DiT of Lumina-T2I (it has `eol_token`), only Next-DiT is supported",
-            );
+        match Family::detect(checkpoint)? {
+            Family::NextDit(dialect) => Ok(dialect),
+            other => Err(other.not("a Next-DiT for text", checkpoint)),
         }
-        if has("y_embedder.embedding_table.weight") {
-            return refuse(
-                "this is a class-conditional DiT (it has `y_embedder`), only text-to-image is supported",
-            );
-        }
-        let modulation = dialect.key_map().resolve("layers.0.adaLN_modulation.1.weight", checkpoint);
-        let query = dialect.key_map().resolve("layers.0.attention.wq.weight", checkpoint);
-        let rows = |key: Option<String>| key.and_then(|key| checkpoint.get(&key)?.shape.first().copied());
-        // Found by its shape, as the names are nearly the same.
-        if let Some((modulation, size)) = rows(modulation).zip(rows(query))
-            && size.checked_mul(6) == Some(modulation)
-        {
-            return refuse(
-                "this is the first upload of Lumina-Next-T2I (2.1B parameters, before 2024-05-31): another network, \
-                 whose modulation has six parts and not four; use the current files",
-            );
-        }
-        Ok(dialect)
     }
 
     /// From canonical names to stored ones.

@@ -1,34 +1,20 @@
-//! The whole network.
+//! Next-DiT for text.
 //!
 //! Source: `NextDiT` of Lumina-T2X `lumina_next_t2i/models/model.py`; `LuminaNextDiT2DModel` of diffusers is the same
-//! network under other names.
+//! network under other names, that of `lumina_next_t2i_mini` and `lumina_next_compositional_generation` under the same.
 
 use candle_core::{DType, Device, Tensor};
 
-use super::block::{Block, BlockContext};
-use super::sequence::Sequence;
-use super::{Dialect, ForwardOptions, NextDitConfig, PreparedCaption, unpatchify};
-use crate::nn::timestep::TimestepEmbedder;
-use crate::nn::{AttentionMask, LayerNorm, Linear};
+use super::block::{BlockShape, BlockStyle, Feed};
+use super::caption::CaptionEmbedder;
+use super::options::AttentionGrowth;
+use super::region::{Region, Regions};
+use super::sequence::Layout;
+use super::trunk::{Condition, Stage, Trunk};
+use super::{Dialect, ForwardOptions, NextDitConfig, PreparedCaption};
 use crate::text::TextFeatures;
 use crate::weights::{Checkpoint, Expected, Weights};
 use crate::{Interrupt, ModelError, Result};
-
-/// Epsilon of the norm over the pooled caption.
-const CAPTION_EPS: f64 = 1e-5;
-/// Epsilon of the norm before the output.
-const FINAL_EPS: f64 = 1e-6;
-
-/// A point inside the network at which [`NextDit::forward_observed`] shows its state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Tokens before the first block, `[batch, tokens, hidden_size]`.
-    PatchEmbed,
-    /// The conditioning vector before its SiLU, `[batch, conditioning_size]`.
-    Conditioning,
-    /// Tokens after a block, `[batch, tokens, hidden_size]`.
-    Block(usize),
-}
 
 /// The Next-DiT of Lumina-Next.
 ///
@@ -36,15 +22,9 @@ pub enum Stage {
 /// data.
 #[derive(Clone, Debug)]
 pub struct NextDit {
-    patch_embedder: Linear,
-    time_embedder: TimestepEmbedder,
-    caption_norm: LayerNorm,
-    caption_embedder: Linear,
+    caption: CaptionEmbedder,
     pad_token: Tensor,
-    blocks: Vec<Block>,
-    final_norm: LayerNorm,
-    final_modulation: Linear,
-    final_linear: Linear,
+    trunk: Trunk,
     config: NextDitConfig,
 }
 
@@ -69,23 +49,18 @@ impl NextDit {
     /// # Errors
     /// As [`Weights::tensor`].
     pub fn from_weights(weights: &Weights, config: &NextDitConfig) -> Result<Self> {
-        let (size, conditioning) = (config.hidden_size, config.conditioning_size());
-        let area = config.patch_size * config.patch_size;
-        let caption = weights.under("cap_embedder");
-        let last = weights.under("final_layer");
-        let blocks = (0..config.num_layers)
-            .map(|layer| Block::load(&weights.under("layers").under(layer), config))
-            .collect::<Result<_>>()?;
+        let sizes = config.sizes();
+        let channels = config.cross_attention_dim;
+        let shape = BlockShape {
+            sizes: sizes.clone(),
+            caption: Some(channels),
+            style: BlockStyle::Next,
+            feeds: vec![Feed::Dense],
+        };
         Ok(Self {
-            patch_embedder: Linear::load(&weights.under("x_embedder"), area * config.in_channels, size)?,
-            time_embedder: TimestepEmbedder::load(&weights.under("t_embedder"), conditioning)?,
-            caption_norm: LayerNorm::load(&caption.under(0), config.cross_attention_dim, CAPTION_EPS)?,
-            caption_embedder: Linear::load(&caption.under(1), config.cross_attention_dim, conditioning)?,
-            pad_token: weights.tensor("pad_token", &[size])?,
-            blocks,
-            final_norm: LayerNorm::plain(FINAL_EPS),
-            final_modulation: Linear::load(&last.under("adaLN_modulation").under(1), conditioning, size)?,
-            final_linear: Linear::load(&last.under("linear"), size, area * config.out_channels())?,
+            caption: CaptionEmbedder::load(&weights.under("cap_embedder"), &sizes, channels)?,
+            pad_token: weights.tensor("pad_token", &[sizes.hidden_size])?,
+            trunk: Trunk::load(weights, &shape, false)?,
             config: config.clone(),
         })
     }
@@ -100,6 +75,13 @@ impl NextDit {
         Ok(plan.planned())
     }
 
+    /// The same network with another rule for proportional attention.
+    #[must_use]
+    pub fn with_attention_growth(mut self, growth: AttentionGrowth) -> Self {
+        self.trunk.growth = growth;
+        self
+    }
+
     /// The configuration it was loaded with.
     pub fn config(&self) -> &NextDitConfig {
         &self.config
@@ -107,12 +89,12 @@ impl NextDit {
 
     /// The device that its weights are on.
     pub fn device(&self) -> &Device {
-        self.pad_token.device()
+        self.trunk.device()
     }
 
     /// The number format of its weights.
     pub fn dtype(&self) -> DType {
-        self.pad_token.dtype()
+        self.trunk.dtype()
     }
 
     /// Makes of a caption what does not change from step to step.
@@ -121,31 +103,41 @@ impl NextDit {
     /// [`ModelError::Input`] when the features have other channels than the network reads, or when all tokens of a
     /// prompt are masked (its mean would be 0 / 0).
     pub fn prepare(&self, caption: &TextFeatures) -> Result<PreparedCaption> {
-        let expected = self.config.cross_attention_dim;
-        match caption.features.dims() {
-            [rows, tokens, channels]
-                if *rows > 0 && *channels == expected && caption.mask.dims() == [*rows, *tokens] => {}
-            found => {
-                let expected = format!("[batch, tokens, {expected}] with a mask [batch, tokens]");
-                return Err(ModelError::input("the caption", expected, format!("{found:?}")));
-            }
+        self.caption.prepare(caption, &self.trunk.blocks)
+    }
+
+    /// As [`prepare`](Self::prepare), for captions that are each read by a part of the picture only; `global` alone is
+    /// pooled into the conditioning vector, for all latents.
+    ///
+    /// What a token reads is the sum over the captions of its latent, each times its weight there; a token without a
+    /// caption reads nothing. A guided evaluation has latent 0 with its regions and latent 1 with the
+    /// unconditional caption on all of it.
+    ///
+    /// Source: `forward_with_cfg` and `Attention.forward` of Lumina-T2X
+    /// `lumina_next_compositional_generation/models/model.py`.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare); [`ModelError::Input`] when there is not one region for each caption, or the
+    /// regions do not fit each other.
+    pub fn prepare_regions(
+        &self,
+        captions: &TextFeatures,
+        global: &TextFeatures,
+        regions: &[Region],
+    ) -> Result<PreparedCaption> {
+        let count = captions.features.dims().first().copied().unwrap_or(0);
+        if regions.len() != count {
+            let expected = format!("{count}, one a caption");
+            return Err(ModelError::input("the number of regions", expected, regions.len().to_string()));
         }
-        let rows = caption.mask.to_dtype(DType::U32)?.to_vec2::<u32>()?;
-        if let Some(row) = rows.iter().position(|row| row.iter().all(|&seen| seen == 0)) {
-            let what = format!("the mask of caption {row}");
-            return Err(ModelError::input(what, "at least one token that is not masked", "all masked"));
+        let (regions, batch) = Regions::new(regions, self.device())?;
+        let (layers, mask) = self.caption.keys(captions, &self.trunk.blocks)?;
+        let pooled = self.caption.pool(global)?;
+        if pooled.dim(0)? != 1 {
+            let found = pooled.dim(0)?.to_string();
+            return Err(ModelError::input("the number of global captions", "1", found));
         }
-        let features = caption.features.to_device(self.device())?;
-        let mask = caption.mask.to_device(self.device())?.to_dtype(DType::F32)?.unsqueeze(2)?;
-        let sum = features.to_dtype(DType::F32)?.broadcast_mul(&mask)?.sum(1)?;
-        // The mean is of the raw features; those that attention reads are normed in each block.
-        let mean = sum.broadcast_div(&mask.sum(1)?)?.to_dtype(self.dtype())?;
-        let features = features.to_dtype(self.dtype())?;
-        Ok(PreparedCaption {
-            pooled: self.caption_embedder.forward(&self.caption_norm.forward(&mean)?)?,
-            layers: self.blocks.iter().map(|block| block.caption_keys(&features)).collect::<Result<_>>()?,
-            mask: AttentionMask::keys(&rows, self.device())?,
-        })
+        Ok(PreparedCaption { pooled: pooled.repeat((batch, 1))?, layers, mask, regions: Some(regions) })
     }
 
     /// The raw output of the network.
@@ -178,8 +170,7 @@ impl NextDit {
         caption: &PreparedCaption,
         options: &ForwardOptions,
     ) -> Result<Tensor> {
-        let output = self.forward(latent, time, caption, options)?;
-        Ok(output.narrow(1, 0, self.config.in_channels)?.contiguous()?)
+        self.trunk.velocity(&self.forward(latent, time, caption, options)?)
     }
 
     /// As [`forward`](Self::forward), and shows the state at every [`Stage`].
@@ -194,11 +185,8 @@ impl NextDit {
         options: &ForwardOptions,
         observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
     ) -> Result<Tensor> {
-        let state = latent.to_device(self.device())?.to_dtype(self.dtype())?;
-        let sequence = Sequence::of_batch(&state, &self.patch_embedder, &self.config, options.rope)?;
-        let output = self.run(&sequence, time, caption, options, observe)?;
-        let grid = sequence.grids.first().copied().unwrap_or_default();
-        Ok(unpatchify(&output, grid, self.config.patch_size)?.to_dtype(latent.dtype())?)
+        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
+        self.trunk.forward(latent, time, &condition, Layout::Grid, options, observe)
     }
 
     /// As [`forward`](Self::forward), for latents of different sizes.
@@ -215,68 +203,23 @@ impl NextDit {
         caption: &PreparedCaption,
         options: &ForwardOptions,
     ) -> Result<Vec<Tensor>> {
-        let states = latents
-            .iter()
-            .map(|latent| latent.to_device(self.device())?.to_dtype(self.dtype()))
-            .collect::<candle_core::Result<Vec<_>>>()?;
-        if states.is_empty() {
-            return Ok(Vec::new());
-        }
-        let (embedder, config) = (&self.patch_embedder, &self.config);
-        let sequence = Sequence::of_list(&states, embedder, &self.pad_token, config, options.rope)?;
-        let output = self.run(&sequence, time, caption, options, &mut |_, _| Ok(()))?;
-        let mut results = Vec::with_capacity(latents.len());
-        for (row, (latent, grid)) in latents.iter().zip(&sequence.grids).enumerate() {
-            let tokens = output.narrow(0, row, 1)?.narrow(1, 0, grid.0 * grid.1)?;
-            let result = unpatchify(&tokens, *grid, self.config.patch_size)?;
-            results.push(result.squeeze(0)?.to_dtype(latent.dtype())?);
-        }
-        Ok(results)
+        self.forward_list_observed(latents, time, caption, options, &mut |_, _| Ok(()))
     }
 
-    fn run(
+    /// As [`forward_list`](Self::forward_list), and shows the state at every [`Stage`].
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), and those of `observe`.
+    pub fn forward_list_observed(
         &self,
-        sequence: &Sequence,
+        latents: &[Tensor],
         time: &[f64],
         caption: &PreparedCaption,
         options: &ForwardOptions,
         observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
-    ) -> Result<Tensor> {
-        let (batch, length, _) = sequence.tokens.dims3()?;
-        if caption.batch() != batch {
-            let found = caption.batch().to_string();
-            return Err(ModelError::input("the number of captions", format!("{batch}, one a latent"), found));
-        }
-        if caption.layers.len() != self.blocks.len() {
-            return Err(ModelError::input("the prepared caption", "one of this network", "one of another"));
-        }
-        let times = match time {
-            [one] => vec![*one; batch],
-            many if many.len() == batch => many.to_vec(),
-            many => {
-                let expected = format!("1 or {batch}");
-                return Err(ModelError::input("the number of times", expected, many.len().to_string()));
-            }
-        };
-        let scale = options.attention_scale(length, self.config.head_dim())?;
-        let context = BlockContext {
-            table: &sequence.table,
-            mask: sequence.mask.as_ref(),
-            caption_mask: &caption.mask,
-            scale,
-        };
-        let conditioning = (self.time_embedder.forward(&times)? + &caption.pooled)?;
-        observe(Stage::PatchEmbed, &sequence.tokens)?;
-        observe(Stage::Conditioning, &conditioning)?;
-        // Every modulation begins with the same SiLU.
-        let conditioning = conditioning.silu()?;
-        let mut tokens = sequence.tokens.clone();
-        for (index, (block, keys)) in self.blocks.iter().zip(&caption.layers).enumerate() {
-            options.interrupt.check()?;
-            tokens = block.forward(&tokens, &conditioning, keys, &context)?;
-            observe(Stage::Block(index), &tokens)?;
-        }
-        let scale = (self.final_modulation.forward(&conditioning)?.unsqueeze(1)? + 1.0)?;
-        self.final_linear.forward(&self.final_norm.forward(&tokens)?.broadcast_mul(&scale)?)
+    ) -> Result<Vec<Tensor>> {
+        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
+        let layout = (Layout::Grid, &self.pad_token);
+        self.trunk.forward_list(latents, time, &condition, layout, options, observe)
     }
 }

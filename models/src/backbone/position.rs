@@ -73,10 +73,7 @@ pub fn grid_table(
     factors: RopeFactors,
     device: &Device,
 ) -> Result<RotaryTable> {
-    let positive = |value: f64| value.is_finite() && value > 0.0;
-    if !positive(factors.linear) || !positive(factors.ntk) {
-        return Err(ModelError::input("a rotary factor", "a positive number", format!("{factors:?}")));
-    }
+    check(factors)?;
     let frequencies: Vec<f32> = frequencies(head_dim / 4, THETA * factors.ntk)
         .into_iter()
         .map(|frequency| frequency / factors.linear as f32)
@@ -102,6 +99,39 @@ pub fn grid_table(
     Ok(RotaryTable { cos: Tensor::from_vec(cos, shape, device)?, sin: Tensor::from_vec(sin, shape, device)? })
 }
 
+/// The rotary table of tokens in one line: phases `position / linear * theta^(-2k / head_dim)`, `theta = 10000 * ntk`.
+///
+/// Source: `DiT_Llama.precompute_freqs_cis` of Lumina-T2X `lumina_t2i/models/model.py`. The reference builds a table of
+/// 40000 positions; here there is no largest position.
+///
+/// # Shapes
+/// Two tables `[tokens, head_dim / 2]`.
+///
+/// # Errors
+/// [`ModelError::Input`] for factors that are not positive numbers.
+pub fn line_table(
+    tokens: usize,
+    head_dim: usize,
+    factors: RopeFactors,
+    device: &Device,
+) -> Result<RotaryTable> {
+    check(factors)?;
+    let frequencies = frequencies(head_dim / 2, THETA * factors.ntk);
+    let phases = (0..tokens).flat_map(|token| {
+        let position = token as f32 / factors.linear as f32;
+        frequencies.iter().map(move |frequency| position * frequency)
+    });
+    RotaryTable::from_phases(phases, (tokens, head_dim / 2), device)
+}
+
+fn check(factors: RopeFactors) -> Result<()> {
+    let positive = |value: f64| value.is_finite() && value > 0.0;
+    if positive(factors.linear) && positive(factors.ntk) {
+        return Ok(());
+    }
+    Err(ModelError::input("a rotary factor", "a positive number", format!("{factors:?}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +148,7 @@ mod tests {
     fn factors_must_be_positive() {
         let factors = RopeFactors { linear: 0.0, ntk: 1.0 };
         assert!(matches!(grid_table(1, 1, 8, factors, &Device::Cpu), Err(ModelError::Input { .. })));
+        let factors = RopeFactors { linear: 1.0, ntk: f64::NAN };
+        assert!(matches!(line_table(1, 8, factors, &Device::Cpu), Err(ModelError::Input { .. })));
     }
 }

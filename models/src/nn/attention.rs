@@ -75,6 +75,12 @@ impl AttentionMask {
         Ok(Self { bias: self.bias.narrow(0, start, count)?, seeing })
     }
 
+    /// The batch rows `rows` alone, in this order.
+    pub(crate) fn select(&self, rows: &Tensor) -> Result<Self> {
+        let seeing = self.seeing.as_ref().map(|seeing| seeing.index_select(rows, 0)).transpose()?;
+        Ok(Self { bias: self.bias.index_select(rows, 0)?, seeing })
+    }
+
     /// The part for queries `start..start + length`, with an axis for the query heads that share a key head.
     fn part(tensor: &Tensor, start: usize, length: usize) -> Result<Tensor> {
         let rows = if tensor.dim(2)? == 1 { tensor.clone() } else { tensor.narrow(2, start, length)? };

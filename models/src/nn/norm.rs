@@ -1,6 +1,6 @@
 //! Normalisation over the last dimension.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::Result;
 use crate::weights::Weights;
@@ -43,6 +43,14 @@ impl RmsNorm {
     /// As [`Weights::tensor`].
     pub fn load_rounded(weights: &Weights, size: usize, eps: f64) -> Result<Self> {
         Ok(Self { rounded: true, ..Self::load(weights, size, eps)? })
+    }
+
+    /// Without a weight.
+    ///
+    /// # Errors
+    /// [`crate::ModelError::Candle`] when memory runs out.
+    pub fn plain(size: usize, eps: f64, device: &Device) -> Result<Self> {
+        Ok(Self { weight: Tensor::ones(size, DType::F32, device)?, offset: 0.0, eps, rounded: false })
     }
 
     /// # Shapes
@@ -125,7 +133,6 @@ impl LayerNorm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     #[test]
     fn a_plain_layer_norm_has_zero_mean_and_unit_variance() {

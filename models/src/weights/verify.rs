@@ -15,6 +15,14 @@ pub struct Expected {
     pub optional: Vec<(String, Vec<usize>)>,
 }
 
+impl Expected {
+    /// The number of numbers in the required tensors.
+    pub fn parameters(&self) -> u64 {
+        let count = |shape: &Vec<usize>| shape.iter().map(|&size| size as u64).product::<u64>();
+        self.required.iter().map(|(_, shape)| count(shape)).sum()
+    }
+}
+
 /// A tensor whose stored shape does not fit the config.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShapeMismatch {

@@ -21,26 +21,26 @@ use crate::common::{check, check_values, golden, largest, load, values, weights}
 #[path = "formula/audio.rs"]
 mod audio;
 
-const TOLERANCE: f64 = 5e-5;
+pub(crate) const TOLERANCE: f64 = 5e-5;
 
 /// Positions of the key lists in `filled_models_sorted_keys`.
 const NEXT_DIT: usize = 0;
 const AUTOENCODER: usize = 8;
 const GEMMA_TANH: usize = 10;
 
-struct Formula {
+pub(crate) struct Formula {
     json: Value,
     tensors: HashMap<String, Tensor>,
 }
 
 impl Formula {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let text = std::fs::read(golden("lumina_golden.json")).unwrap();
         let tensors = load(&golden("lumina_golden.safetensors"));
         Self { json: serde_json::from_slice(&text).unwrap(), tensors }
     }
 
-    fn get(&self, name: &str) -> &Tensor {
+    pub(crate) fn get(&self, name: &str) -> &Tensor {
         self.tensors.get(name).unwrap_or_else(|| panic!("no tensor {name}"))
     }
 
@@ -68,7 +68,7 @@ impl Formula {
         candle_core::safetensors::save(&tensors, path).unwrap();
     }
 
-    fn checkpoint(&self, model: usize) -> (tempfile::TempDir, Checkpoint) {
+    pub(crate) fn checkpoint(&self, model: usize) -> (tempfile::TempDir, Checkpoint) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("model.safetensors");
         self.write(model, &path, &|key| vec![key.to_owned()]);
@@ -87,18 +87,18 @@ fn numbers(value: &Value) -> Vec<f32> {
     value.as_array().unwrap().iter().map(|one| one.as_f64().unwrap() as f32).collect()
 }
 
-fn wave(shape: &[usize], a: f64, b: f64, function: fn(f64) -> f64) -> Tensor {
+pub(crate) fn wave(shape: &[usize], a: f64, b: f64, function: fn(f64) -> f64) -> Tensor {
     let count = shape.iter().product::<usize>();
     let values: Vec<f32> = (0..count).map(|k| function(a * k as f64 + b) as f32).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-fn captions() -> TextFeatures {
+pub(crate) fn captions() -> TextFeatures {
     let mask = Tensor::new(&[[1_u32, 1, 1, 1, 1], [1, 1, 0, 0, 0]], &Device::Cpu).unwrap();
     TextFeatures::new(wave(&[2, 5, 24], 0.05, 0.3, f64::sin), &mask).unwrap()
 }
 
-fn latent() -> Tensor {
+pub(crate) fn latent() -> Tensor {
     wave(&[2, 4, 8, 6], 0.11, 0.0, f64::cos)
 }
 

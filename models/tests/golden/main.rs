@@ -3,20 +3,27 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its data has failed")]
 #![expect(clippy::print_stdout, reason = "a comparison shows how close it was")]
 
+mod anagram;
 mod audio_autoencoder;
 mod audio_cfm;
 mod audio_flag_dit;
 mod audio_vocoder;
 mod autoencoder;
+mod backbone_cases;
+mod backbone_faults;
+mod class_backbones;
 mod common;
+mod compositional;
 mod faults;
 mod formula;
+mod formula_backbones;
 mod gemma;
 mod hostile;
 mod layouts;
 mod next_dit;
 mod pipeline;
 mod precision;
+mod text_backbones;
 mod text_encoders;
 mod text_folders;
 mod text_precision;

@@ -44,7 +44,7 @@ fn outputs_and_inner_states_are_those_of_diffusers() {
                 Stage::Conditioning => &["conditioning"],
                 Stage::Block(0) => &["layer_0"],
                 Stage::Block(index) if index == last => &["last_layer"],
-                Stage::Block(_) => &[],
+                _ => &[],
             };
             for name in names {
                 let expected = golden.get(case, &format!("dbg.{name}"));
