@@ -59,10 +59,10 @@ fn verified(cache: &Path) -> BTreeSet<String> {
         let digest = |bytes: &[u8]| blake3::hash(bytes).to_hex().to_string();
         match table {
             "blob" => assert_eq!(digest(&content), name, "a blob is not what its name says"),
-            "action" => {
+            "action" | "recipe" => {
                 let text = String::from_utf8(content).unwrap();
                 let (first, rest) = text.split_once('\n').unwrap();
-                assert_eq!(first, digest(rest.as_bytes()), "the action {name} is damaged: {text}");
+                assert_eq!(first, digest(rest.as_bytes()), "the {table} {name} is damaged: {text}");
             }
             other => panic!("the cache has a table {other}"),
         }
