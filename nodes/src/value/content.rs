@@ -1,7 +1,5 @@
 //! Digests of what is in tensors.
 
-use std::mem::size_of;
-
 use candle_core::{CpuStorage, Storage, Tensor, WithDType};
 use lumina_engine::Digester;
 
@@ -42,7 +40,7 @@ fn add<'d, T: WithDType, const N: usize>(
     numbers: &[T],
     bytes_of: impl Fn(T) -> [u8; N],
 ) -> &'d mut Digester {
-    let length = (numbers.len() * size_of::<T>()) as u64;
+    let length = size_of_val(numbers) as u64;
     let mut bytes = vec![0; PIECE * N];
     digester.stream(length, |write| {
         for piece in numbers.chunks(PIECE) {
