@@ -18,7 +18,7 @@ use crate::value::Value;
 /// A graph that can run. Made by [`check`](crate::check()).
 ///
 /// What decides which nodes there are (a condition, a list to go through) may itself have to be computed. Until it is,
-/// the nodes behind it are pending: a run computes what decides, [expands](Graph::expand) the graph, and goes on.
+/// the nodes behind it are pending: a run computes what decides, expands the graph, and goes on.
 #[derive(Clone)]
 pub struct Graph {
     /// The nodes; every link points to an earlier one.

@@ -217,7 +217,7 @@ impl fmt::Debug for Value {
     }
 }
 
-/// Two values are equal when they print alike; domain values only when they are the same object.
+/// Two values are equal when they are of the same type and content; domain values only when they are the same object.
 impl PartialEq for Value {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
