@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::event::Event;
 use crate::graph::GraphNode;
 use crate::key::unique;
-use crate::node_error::NodeError;
+use crate::node_error::{NodeError, panic_text};
 use crate::provenance::Provenance;
 use crate::types::Type;
 use crate::value::Value;
@@ -125,12 +125,4 @@ fn fits(ty: &Type, value: &Value) -> bool {
         (Type::OneOf(types), _) => types.iter().any(|ty| fits(ty, value)),
         _ => ty.accepts(&value.ty()),
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }
