@@ -159,4 +159,12 @@ fn a_cache_that_cannot_be_written_does_not_fail_the_run() {
     fs::write(folder.join("cache"), "a file stands where the folder should be").unwrap();
     assert_eq!(ran(folder, &[]).len(), 8);
     assert!(folder.join("out/t2i_0.png").exists());
+    let told = stderr(&run(folder, &["run", "t2i.ron", "--cache-dir", "cache"]));
+    assert!(
+        told.contains("warning: nothing is kept in the cache folder `cache`: `cache` is not a folder"),
+        "{told}"
+    );
+    // A folder that can be written is no matter for words.
+    let told = stderr(&run(folder, &["run", "t2i.ron", "--cache-dir", "kept"]));
+    assert!(!told.contains("warning"), "{told}");
 }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use lumina_engine::{
     Cancel, Checked, DiskCache, Document, Engine, Events, Graph, Overrides, Registry, Report, Resources,
-    RunOptions, Source,
+    RunOptions, Source, World,
 };
 use lumina_nodes::{Compute, Network};
 
@@ -180,6 +180,11 @@ impl Context {
             && let Err(cause) = trace.write(path, world)
         {
             say(&format!("warning: cannot write the trace `{}`: {cause}", path.display()));
+        }
+        if let Some(cache) = cache_folder(&arguments.graph.cache)
+            && let Err(cause) = world.can_write(&cache.join("probe"))
+        {
+            say(&format!("warning: nothing is kept in the cache folder `{}`: {cause}", cache.display()));
         }
         if let Some(disk) = &self.engine.cache().disk
             && let Err(cause) = disk.collect()
