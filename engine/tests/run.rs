@@ -413,3 +413,15 @@ fn a_fold_whose_value_nests_ever_deeper_is_refused() {
     );
     assert_eq!(codes(&text), [Code::OutOfRange]);
 }
+
+#[test]
+fn a_switch_with_a_name_too_few_is_refused() {
+    let text = graph(
+        r#"
+        "a": Node(kind: "number.add", with: {"a": 1}),
+        "b": Node(kind: "number.add", with: {"a": 2}),
+        "s": Node(kind: "switch", with: {"on": "one", "names": ["one"], "cases": [Link("a"), Link("b")]}),
+        "#,
+    );
+    assert_eq!(codes(&text), [Code::Incompatible]);
+}

@@ -60,6 +60,18 @@ impl Builder<'_> {
         self.resolve(&self.declared.nodes[index].inputs[input], scope, turn, missing)
     }
 
+    /// Cases of a `switch` that are not as many as their names: one of the two is forgotten.
+    fn unnamed(&self, index: usize, names: usize) -> Option<Mistake> {
+        let Input::List(cases) = &self.declared.nodes[index].inputs[1] else { return None };
+        (cases.len() != names).then(|| {
+            let message = format!("`names` has {names} items, `cases` has {}", cases.len());
+            Mistake::at("names", message)
+                .code(Code::Incompatible)
+                .label("a name for each case is needed")
+                .also("cases", "the cases")
+        })
+    }
+
     /// A value that decides and is not what its socket takes. It would decide nothing, or something else.
     fn wrong_decider(&self, index: usize, control: Control, turn: &Turn) -> Option<Mistake> {
         let node = &self.declared.nodes[index];
@@ -173,7 +185,10 @@ impl Builder<'_> {
             name => match self.input(index, 2, turn, missing) {
                 Resolved::Input(Input::Absent) | Resolved::Nothing => None,
                 Resolved::Input(names) => match self.value(&names) {
-                    Some(Value::List(names)) => names.iter().position(|known| known == name),
+                    Some(Value::List(names)) => match self.unnamed(index, names.len()) {
+                        Some(mistake) => return Some(self.refuse(index, turn, &mistake)),
+                        None => names.iter().position(|known| known == name),
+                    },
                     Some(_) => None,
                     None => return self.wait_for_case(index, turn, missing),
                 },
