@@ -155,14 +155,9 @@ impl PipelineFolder {
         interrupt: &Interrupt,
     ) -> Result<TextEncoder> {
         let tokenizer = Tokenizer::open(&self.path.join("tokenizer"))?;
-        if tokenizer.vocabulary_size() > self.text_encoder.vocab_size {
-            let (tokens, rows) = (tokenizer.vocabulary_size(), self.text_encoder.vocab_size);
-            let reason = format!("it has {tokens} tokens, the text encoder has rows for {rows}");
-            return Err(ModelError::Tokenizer { path: tokenizer.path().to_owned(), reason });
-        }
         let checkpoint = &self.text_encoder_weights;
         let weights = Weights::open(checkpoint, Decoder::key_map(checkpoint), dtype, device, interrupt)?;
-        Ok(TextEncoder { tokenizer, decoder: Decoder::load(&weights, &self.text_encoder)? })
+        TextEncoder::of_decoder(tokenizer, Decoder::load(&weights, &self.text_encoder)?)
     }
 
     /// Loads the backbone.

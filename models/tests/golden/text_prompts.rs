@@ -16,7 +16,7 @@ fn open(folder: &str) -> TextEncoder {
     let decoder = Decoder::load(&weights(&checkpoint, Decoder::key_map(&checkpoint)), &config).unwrap();
     let tokenizer = Tokenizer::open(&golden(folder).join("tokenizer")).unwrap();
     // Both pipelines pad behind the text, whatever the folder says.
-    TextEncoder { tokenizer: tokenizer.with_padding_side(PaddingSide::Right), decoder }
+    TextEncoder::of_decoder(tokenizer.with_padding_side(PaddingSide::Right), decoder).unwrap()
 }
 
 fn has_output(case: &Case, name: &str) -> bool {

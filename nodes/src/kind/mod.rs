@@ -10,6 +10,8 @@ mod tensor_latent;
 mod tensor_load;
 mod tensor_save;
 mod text_encode;
+mod text_hidden;
+mod text_load;
 
 use lumina_engine::Registry;
 
@@ -33,5 +35,7 @@ pub fn plugin(registry: &mut Registry) {
         .add(tensor_latent::spec(), tensor_latent::TensorLatent)
         .add(tensor_load::spec(), tensor_load::TensorLoad)
         .add(tensor_save::spec(), tensor_save::TensorSave)
-        .add(text_encode::spec(), text_encode::TextEncode);
+        .add(text_encode::spec(), text_encode::TextEncode)
+        .add(text_hidden::spec(), text_hidden::TextHidden)
+        .add(text_load::spec(), text_load::TextLoad);
 }

@@ -6,9 +6,11 @@ use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
     World,
 };
+use lumina_models::PipelineFolder;
+use lumina_models::text::TextConfig;
 use lumina_models::weights::StoredTensor;
-use lumina_models::{ModelError, PipelineFolder};
 
+use crate::error::mistakes;
 use crate::hub::{self, Place};
 use crate::sizes::with_sizes;
 use crate::value::{BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, type_of};
@@ -52,7 +54,7 @@ impl Node for ModelOpen {
         }
         let report = PipelineFolder::verify(&found);
         if !report.is_loadable() {
-            return Err(mistakes(&report.errors));
+            return Err(mistakes("path", &report.errors));
         }
         let folder = PipelineFolder::open(&found).map_err(|error| vec![mistake("path", &error)])?;
         let warnings =
@@ -98,25 +100,9 @@ impl Node for ModelOpen {
     }
 }
 
-/// Mistakes of a folder. A wrong config gives one for each tensor: of many the first few tell enough.
-fn mistakes(errors: &[ModelError]) -> Vec<Mistake> {
-    const SHOWN: usize = 3;
-    let is_shape = |error: &&ModelError| matches!(error, ModelError::Shape { .. });
-    let more = errors.iter().filter(is_shape).count().saturating_sub(SHOWN);
-    let shapes = errors.iter().filter(is_shape).take(SHOWN);
-    let others = errors.iter().filter(|error| !is_shape(error));
-    let mut mistakes: Vec<Mistake> = others.chain(shapes).map(|error| mistake("path", error)).collect();
-    if let Some(last) = mistakes.last_mut()
-        && more > 0
-    {
-        last.help.push(format!("{more} more tensors have other shapes than the config says"));
-    }
-    mistakes
-}
-
 fn facts(folder: &PipelineFolder, world: &dyn World) -> lumina_models::Result<Inference> {
     let space = Space::new(&folder.backbone, &folder.autoencoder);
-    let text = folder.text_encoder.hidden_size;
+    let text = TextConfig::Decoder(folder.text_encoder.clone());
     let Compute { device, dtype, .. } = Compute::of(world);
     let kept = folder.part_bytes(&device, dtype)?.sum();
     // A tensor is read as it is stored, then converted; mapped pages are given back after each.
@@ -125,7 +111,7 @@ fn facts(folder: &PipelineFolder, world: &dyn World) -> lumina_models::Result<In
     let largest = tensors.map(StoredTensor::byte_size).max().unwrap_or(0);
     let backbone = space.fact(type_of::<BackboneValue>());
     let outputs = [
-        with_sizes(Fact::of(type_of::<TextEncoderValue>()).with("text width", text), &folder.text_encoder),
+        TextEncoderValue::fact(&text, text.usage().state, true),
         with_sizes(backbone.with("text width", folder.backbone.cross_attention_dim), &folder.backbone),
         with_sizes(space.fact(type_of::<EncoderValue>()), &folder.autoencoder),
         with_sizes(space.fact(type_of::<DecoderValue>()), &folder.autoencoder),
