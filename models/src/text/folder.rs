@@ -8,7 +8,7 @@ use candle_core::{DType, Device};
 use super::encoder::fitting;
 use super::{HiddenState, TextConfig, TextEncoder, TextNetwork, Tokenizer};
 use crate::weights::{Checkpoint, Report, Weights, verify};
-use crate::{Interrupt, Result};
+use crate::{Interrupt, Result, part};
 
 /// The name of weight files in such a folder.
 const STEM: &str = "model";
@@ -38,12 +38,10 @@ impl TextFolder {
     /// # Errors
     /// As [`Checkpoint::open`] and [`TextConfig::read`].
     pub fn open(path: &Path, tokenizer: Option<&Path>) -> Result<Self> {
-        let folder = if path.is_file() { path.parent().unwrap_or(Path::new(".")) } else { path };
-        let checkpoint =
-            if path.is_file() { Checkpoint::open_file(path)? } else { Checkpoint::open(path, STEM)? };
-        let config_path = folder.join("config.json");
+        let (checkpoint, folder) = part::open(path, &[STEM])?;
+        let config_path = folder.join(part::CONFIG);
         let config = TextConfig::read(&config_path, &checkpoint)?;
-        let tokenizer = tokenizer.map(folder_of).or_else(|| tokenizer_of(folder));
+        let tokenizer = tokenizer.map(folder_of).or_else(|| tokenizer_of(&folder));
         Ok(Self { config_path, config, checkpoint, tokenizer })
     }
 
