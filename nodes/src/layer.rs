@@ -1,6 +1,6 @@
 //! The input `layer`: which hidden state of a text encoder counts.
 
-use lumina_engine::{InputSpec, Type, Value};
+use lumina_engine::{Code, InputSpec, Mistake, Type, Value};
 use lumina_models::text::HiddenState;
 
 /// The texts that name a hidden state.
@@ -19,6 +19,21 @@ pub(crate) fn hidden_state(value: Option<&Value>) -> Option<HiddenState> {
         Value::Text(name) if **name == *NAMES[1] => Some(HiddenState::SecondToLast),
         _ => None,
     }
+}
+
+/// The number of layers before a hidden state of a network of `layers` layers.
+///
+/// # Errors
+/// A mistake when there are not as many.
+pub(crate) fn layer_index(state: HiddenState, layers: usize) -> Result<usize, Box<Mistake>> {
+    state.index(layers).map_err(|_| {
+        let found = match state {
+            HiddenState::At(index) => index.to_string(),
+            HiddenState::Last | HiddenState::SecondToLast => "a name".to_owned(),
+        };
+        let message = format!("`layer` is {found}, expected at most {layers}, the number of layers");
+        Box::new(Mistake::at("layer", message).code(Code::OutOfRange))
+    })
 }
 
 #[cfg(test)]

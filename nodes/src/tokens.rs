@@ -7,8 +7,8 @@ use crate::value::{TensorValue, as_tensor, type_of};
 
 /// The socket type of rows of whole numbers.
 pub(crate) fn rows_type() -> Type {
-    let row = Type::list(Type::Int);
-    Type::OneOf(vec![row.clone(), Type::list(row), type_of::<TensorValue>()])
+    let item = Type::OneOf(vec![Type::Int, Type::list(Type::Int)]);
+    Type::OneOf(vec![Type::list(item), type_of::<TensorValue>()])
 }
 
 /// Rows of whole numbers.

@@ -33,7 +33,7 @@ impl TextConfig {
     /// | encoder | used by | hidden state | padding |
     /// |---|---|---|---|
     /// | Gemma | Lumina-Next | last but one | to a multiple of 8, at most 256 tokens, masked; prompts in lower case |
-    /// | Gemma 2, Qwen3 | Lumina-Image-2.0, Z-Image | last but one | the same, prompts as they are |
+    /// | Gemma 2, Qwen3 | Lumina-Image-2.0, Z-Image | last but one | the same behind the text; prompts as they are |
     /// | Llama | Lumina-T2I | last | behind the text, which ends with `</s>`; masked for the backbone alone |
     /// | T5 | Lumina's audio and music | last | to 77 tokens, masked nowhere |
     /// | BERT, CLAP | | last | to the longest prompt, masked |
@@ -58,7 +58,9 @@ impl TextConfig {
         match self {
             Self::Decoder(config) => match config.family {
                 DecoderFamily::Gemma => TextUsage { cleans: true, ..picture },
-                DecoderFamily::Gemma2 | DecoderFamily::Qwen3 => picture,
+                DecoderFamily::Gemma2 | DecoderFamily::Qwen3 => {
+                    TextUsage { side: Some(PaddingSide::Right), ..picture }
+                }
                 // Causal and padded behind: what a text is made of does not see the padding anyway.
                 DecoderFamily::Llama => {
                     TextUsage { side: Some(PaddingSide::Right), ends: true, sees_padding: true, ..plain }

@@ -5,10 +5,10 @@ use lumina_engine::{
 };
 use lumina_models::text::{HiddenState, TextConfig, TokenBatch};
 
-use crate::layer::{hidden_state, layer_input};
+use crate::layer::{hidden_state, layer_index, layer_input};
 use crate::tokens::{rows, rows_type, sizes_of};
 use crate::value::{TensorValue, TextEncoderValue, type_of};
-use crate::{Compute, interrupt, mistake, node_error, sizes};
+use crate::{Compute, interrupt, node_error, sizes};
 
 pub(crate) struct TextHidden;
 
@@ -117,9 +117,9 @@ fn wanted(inquiry: &Inquiry<'_>, config: &TextConfig) -> Option<usize> {
 /// A mistake when the wanted layer does not exist or is not loaded.
 fn wrong_layer(inquiry: &Inquiry<'_>, config: &TextConfig) -> Option<Mistake> {
     let state = hidden_state(inquiry.fact("layer")?.value.as_ref())?;
-    let index = match state.index(config.layers()) {
+    let index = match layer_index(state, config.layers()) {
         Ok(index) => index,
-        Err(error) => return Some(mistake("layer", &error).code(Code::OutOfRange)),
+        Err(mistake) => return Some(*mistake),
     };
     let loaded = loaded(inquiry)?;
     let is_cut = matches!(config, TextConfig::Decoder(_)) && loaded < index;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use lumina_engine::{
-    Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
+    Call, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
 use lumina_models::text::{HiddenState, TextFolder};
 
 use crate::error::mistakes;
-use crate::layer::{hidden_state, layer_input};
+use crate::layer::{hidden_state, layer_index, layer_input};
 use crate::loading::{keep, loading, unused};
 use crate::value::{TextEncoderValue, type_of};
 use crate::{Compute, interrupt, mistake, node_error};
@@ -58,8 +58,8 @@ impl Node for TextLoad {
         }
         let usual = folder.config.usage().state;
         let mut state = hidden_state(layer.and_then(|layer| layer.value.as_ref())).unwrap_or(usual);
-        if let Err(error) = state.index(folder.config.layers()) {
-            wrong.push(mistake("layer", &error).code(Code::OutOfRange));
+        if let Err(mistake) = layer_index(state, folder.config.layers()) {
+            wrong.push(*mistake);
             state = HiddenState::Last;
         }
         if wrong.is_empty() || !has_tokenizer {
