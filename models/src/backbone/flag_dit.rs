@@ -205,10 +205,6 @@ impl FlagDit {
             let found = "one of single pictures";
             return Err(ModelError::input("the network", "one with a `[nextframe]` token", found));
         };
-        if latent.rank() != 5 {
-            let expected = format!("[batch, {}, frames, height, width]", self.config.sizes.in_channels);
-            return Err(ModelError::input("the latent", expected, format!("{:?}", latent.dims())));
-        }
         let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
         let layout = Layout::Line { row_end: Some(&self.row_end), frame_end: Some(frame_end) };
         self.trunk.forward_frames(latent, time, &condition, layout, options, observe)

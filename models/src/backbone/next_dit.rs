@@ -222,4 +222,28 @@ impl NextDit {
         let layout = (Layout::Grid, &self.pad_token);
         self.trunk.forward_list(latents, time, &condition, layout, options, observe)
     }
+
+    /// As [`forward_observed`](Self::forward_observed), for latents of several frames, with positions in three axes as
+    /// [`frames_table`](super::frames_table) has them.
+    ///
+    /// The paper describes it (arXiv 2406.18583), but neither weights nor code were published: there is no reference to
+    /// compare with, and weights for pictures make no sense here, not even for one frame.
+    ///
+    /// # Shapes
+    /// `latent` is `[batch, in_channels, frames, height, width]`, the result `[batch, out_channels, frames, height,
+    /// width]`.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward); [`ModelError::Input`] when 6 does not divide the channels of a head.
+    pub fn forward_frames(
+        &self,
+        latent: &Tensor,
+        time: &[f64],
+        caption: &PreparedCaption,
+        options: &ForwardOptions,
+        observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
+        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
+        self.trunk.forward_frames(latent, time, &condition, Layout::Frames, options, observe)
+    }
 }

@@ -93,7 +93,7 @@ impl Trunk {
     }
 
     pub(crate) fn sequencer<'a>(&'a self, layout: Layout<'a>, options: &ForwardOptions) -> Sequencer<'a> {
-        Sequencer { embedder: &self.patch_embedder, sizes: &self.sizes, layout, factors: options.rope }
+        Sequencer { embedder: &self.patch_embedder, sizes: &self.sizes, layout, rope: options.rope }
     }
 
     /// A latent in the format of the weights.

@@ -11,6 +11,7 @@ mod audio_vocoder;
 mod autoencoder;
 mod backbone_cases;
 mod backbone_faults;
+mod backbone_frames;
 mod class_backbones;
 mod common;
 mod compositional;
