@@ -10,7 +10,7 @@ use super::caption::CaptionEmbedder;
 use super::options::AttentionGrowth;
 use super::region::{Region, Regions};
 use super::sequence::Layout;
-use super::trunk::{Condition, Stage, Trunk};
+use super::trunk::{Condition, Stage, Trunk, TrunkNames};
 use super::{Dialect, ForwardOptions, NextDitConfig, PreparedCaption};
 use crate::text::TextFeatures;
 use crate::weights::{Checkpoint, Expected, Weights};
@@ -60,7 +60,7 @@ impl NextDit {
         Ok(Self {
             caption: CaptionEmbedder::load(&weights.under("cap_embedder"), &sizes, channels)?,
             pad_token: weights.tensor("pad_token", &[sizes.hidden_size])?,
-            trunk: Trunk::load(weights, &shape, false)?,
+            trunk: Trunk::load(weights, &TrunkNames::PICTURES, &shape, false)?,
             config: config.clone(),
         })
     }
