@@ -12,6 +12,7 @@ mod autoencoder;
 mod backbone_cases;
 mod backbone_faults;
 mod backbone_frames;
+mod backbone_memory;
 mod class_backbones;
 mod common;
 mod compositional;
