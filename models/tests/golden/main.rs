@@ -11,6 +11,8 @@ mod audio_vocoder;
 mod autoencoder;
 mod backbone_cases;
 mod backbone_faults;
+mod backbone_frames;
+mod backbone_memory;
 mod class_backbones;
 mod common;
 mod compositional;

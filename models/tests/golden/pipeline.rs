@@ -117,7 +117,8 @@ impl Pipeline {
         let mut calls = 0;
         let velocity = |latent: &Tensor, time: f64| {
             let rope = scaling.factors_at(time);
-            let options = ForwardOptions { rope, base_sequence_length, ..ForwardOptions::default() };
+            let options =
+                ForwardOptions { rope: rope.into(), base_sequence_length, ..ForwardOptions::default() };
             let batch = latent.dim(0)?;
             let input =
                 if guidance.is_active() { Tensor::cat(&[latent, latent], 0)? } else { latent.clone() };
