@@ -15,6 +15,7 @@ mod class_backbones;
 mod common;
 mod compositional;
 mod faults;
+mod folder;
 mod formula;
 mod formula_backbones;
 mod gemma;
