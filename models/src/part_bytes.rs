@@ -39,7 +39,7 @@ impl PipelineFolder {
             .required
             .iter()
             .map(|(name, shape)| match keys.resolve(name, weights).and_then(|key| weights.get(&key)) {
-                Some(table) if name.starts_with("embed_tokens.") => table.end - table.start,
+                Some(table) if name.starts_with("embed_tokens.") => table.byte_size(),
                 _ => count(shape) * element,
             })
             .sum();

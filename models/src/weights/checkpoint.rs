@@ -3,26 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use safetensors::Dtype;
 use serde::Deserialize;
 
 use super::Header;
+use super::stored::{Span, Storage, StoredFormat, StoredTensor};
 use crate::{ModelError, Result};
-
-/// One tensor of a checkpoint.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredTensor {
-    /// Number format on disk.
-    pub dtype: Dtype,
-    /// Dimensions, outermost first.
-    pub shape: Vec<usize>,
-    /// Index into [`Checkpoint::files`].
-    pub file: usize,
-    /// First byte in that file.
-    pub start: u64,
-    /// One past the last byte.
-    pub end: u64,
-}
 
 /// One safetensors file, or several with an index; no weight byte is read.
 #[derive(Clone, Debug)]
@@ -104,15 +89,13 @@ impl Checkpoint {
         let file = self.files.len();
         for tensor in header.tensors() {
             let stored = StoredTensor {
-                dtype: tensor.dtype,
+                format: StoredFormat::Plain(tensor.dtype),
                 shape: tensor.shape.clone(),
-                file,
-                start: tensor.start,
-                end: tensor.end,
+                storage: Storage::Span(Span { file, start: tensor.start, end: tensor.end }),
             };
             if let Some(other) = self.tensors.insert(tensor.name.clone(), stored) {
                 let other =
-                    self.files.get(other.file).map_or_else(String::new, |file| file.display().to_string());
+                    self.files.get(other.file()).map_or_else(String::new, |file| file.display().to_string());
                 return Err(ModelError::Header {
                     path: path.to_owned(),
                     reason: format!("`{}` is also in `{other}`", tensor.name),
@@ -143,22 +126,21 @@ impl Checkpoint {
         self.tensors.get(name)
     }
 
-    /// The file that holds `tensor`.
+    /// The file that holds `tensor`, or the first of its parts.
     pub fn file_of(&self, tensor: &StoredTensor) -> &Path {
-        self.files.get(tensor.file).map_or(self.path.as_path(), PathBuf::as_path)
+        self.files.get(tensor.file()).map_or(self.path.as_path(), PathBuf::as_path)
     }
 
     /// The number of stored numbers.
     pub fn parameter_count(&self) -> u64 {
-        self.tensors
-            .values()
-            .map(|tensor| tensor.shape.iter().map(|&size| size as u64).product::<u64>())
-            .sum()
+        self.tensors.values().map(StoredTensor::parameter_count).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use safetensors::Dtype;
+
     use super::*;
 
     fn write(path: &Path, names: &[&str]) {

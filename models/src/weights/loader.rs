@@ -8,7 +8,8 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 
 use super::mapping::MappedFile;
-use super::{Checkpoint, Expected, KeyMap, StoredTensor, shape_fits};
+use super::stored::{Storage, StoredFormat, StoredTensor, gather};
+use super::{Checkpoint, Expected, KeyMap, shape_fits};
 use crate::{Interrupt, ModelError, Result};
 
 /// The tensors of a checkpoint under their canonical names, converted to one number format on one device.
@@ -178,29 +179,52 @@ impl Files {
                 found: tensor.shape.clone(),
             });
         }
+        let loaded = self.stored(&key, tensor)?.reshape(shape)?;
+        lock(&self.used).insert(key);
+        Ok(loaded)
+    }
+
+    /// The numbers of `tensor`, which is stored as `key`, in its stored shape and format.
+    fn stored(&self, key: &str, tensor: &StoredTensor) -> Result<Tensor> {
+        let path = self.checkpoint.file_of(tensor);
         let dtype = float_type(tensor).ok_or_else(|| ModelError::DType {
             path: path.to_owned(),
-            key: key.clone(),
-            found: format!("{:?}", tensor.dtype),
+            key: key.to_owned(),
+            found: tensor.format.to_string(),
         })?;
-        let map = self.maps.get(tensor.file);
-        let mapped = map.and_then(|map| Some((map, map.bytes(tensor.start, tensor.end)?)));
-        let (map, bytes) = mapped.ok_or_else(|| ModelError::Header {
-            path: path.to_owned(),
-            reason: "the file became shorter after its header was read".to_owned(),
-        })?;
-        let loaded = Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu)?;
-        map.release(tensor.start, tensor.end);
-        lock(&self.used).insert(key);
+        let (span, view) = match &tensor.storage {
+            Storage::Span(span) => (span, None),
+            Storage::Strided { span, offset, strides } => (span, Some((*offset, strides))),
+            Storage::Joined { dimension, parts } => {
+                let parts = parts.iter().map(|part| self.stored(key, part)).collect::<Result<Vec<_>>>()?;
+                return Ok(Tensor::cat(&parts, *dimension)?);
+            }
+        };
+        let damaged = |reason: &str| ModelError::Header { path: path.to_owned(), reason: reason.to_owned() };
+        let map = self.maps.get(span.file);
+        let mapped = map.and_then(|map| Some((map, map.bytes(span.start, span.end)?)));
+        let (map, bytes) =
+            mapped.ok_or_else(|| damaged("the file became shorter after its header was read"))?;
+        let shape = tensor.shape.as_slice();
+        let loaded = match view {
+            None => Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu)?,
+            Some((offset, strides)) => {
+                let numbers = gather(bytes, dtype.size_in_bytes(), shape, offset, strides)
+                    .ok_or_else(|| damaged(&format!("`{key}` leaves its storage")))?;
+                Tensor::from_raw_buffer(&numbers, dtype, shape, &Device::Cpu)?
+            }
+        };
+        map.release(span.start, span.end);
         Ok(loaded)
     }
 }
 
 fn float_type(tensor: &StoredTensor) -> Option<DType> {
-    match tensor.dtype {
-        Dtype::F32 => Some(DType::F32),
-        Dtype::F16 => Some(DType::F16),
-        Dtype::BF16 => Some(DType::BF16),
+    match tensor.format {
+        StoredFormat::Plain(Dtype::F64) => Some(DType::F64),
+        StoredFormat::Plain(Dtype::F32) => Some(DType::F32),
+        StoredFormat::Plain(Dtype::F16) => Some(DType::F16),
+        StoredFormat::Plain(Dtype::BF16) => Some(DType::BF16),
         _ => None,
     }
 }

@@ -8,13 +8,15 @@ mod header;
 mod key_map;
 mod loader;
 mod mapping;
+mod stored;
 mod verify;
 
-pub use checkpoint::{Checkpoint, StoredTensor};
+pub use checkpoint::Checkpoint;
 pub use header::{Header, TensorInfo};
 pub use key_map::KeyMap;
 pub use loader::Weights;
 pub use safetensors::Dtype as StoredType;
+pub use stored::{Span, Storage, StoredFormat, StoredTensor};
 pub use verify::{Expected, Report, ShapeMismatch, verify};
 
 /// Whether a stored shape will do for the expected one.

@@ -6,6 +6,7 @@ use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
     World,
 };
+use lumina_models::weights::StoredTensor;
 use lumina_models::{ModelError, PipelineFolder};
 
 use crate::hub::{self, Place};
@@ -121,7 +122,7 @@ fn facts(folder: &PipelineFolder, world: &dyn World) -> lumina_models::Result<In
     // A tensor is read as it is stored, then converted; mapped pages are given back after each.
     let weights = [folder.text_encoder_weights(), folder.backbone_weights(), folder.autoencoder_weights()];
     let tensors = weights.iter().flat_map(|weights| weights.tensors().values());
-    let largest = tensors.map(|tensor| tensor.end - tensor.start).max().unwrap_or(0);
+    let largest = tensors.map(StoredTensor::byte_size).max().unwrap_or(0);
     let backbone = space.fact(type_of::<BackboneValue>());
     let outputs = [
         with_sizes(Fact::of(type_of::<TextEncoderValue>()).with("text width", text), &folder.text_encoder),
