@@ -20,6 +20,8 @@ use crate::common::{check, check_values, golden, largest, load, values, weights}
 
 #[path = "formula/audio.rs"]
 mod audio;
+#[path = "formula/text.rs"]
+mod text;
 
 pub(crate) const TOLERANCE: f64 = 5e-5;
 

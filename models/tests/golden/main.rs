@@ -17,6 +17,7 @@ mod class_backbones;
 mod common;
 mod compositional;
 mod faults;
+mod folder;
 mod formula;
 mod formula_backbones;
 mod gemma;
