@@ -151,7 +151,7 @@ impl Sequencer<'_> {
     }
 
     fn table(&self, grid: Grid, length: usize) -> Result<RotaryTable> {
-        let (head_dim, device) = (self.sizes.head_dim(), self.embedder.weight().device());
+        let (head_dim, device) = (self.sizes.head_dim(), self.embedder.device());
         match self.layout {
             Layout::Grid => grid_table(grid.rows, grid.columns, head_dim, self.factors, device),
             Layout::Line { .. } => line_table(length, head_dim, self.factors, device),

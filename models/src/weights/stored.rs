@@ -23,6 +23,8 @@ pub enum StoredFormat {
     Plain(Dtype),
     /// In blocks that share a scale, as GGUF files have them.
     Quantized(GgmlDType),
+    /// In a format that cannot be read; its name, as GGUF files have it.
+    Unreadable(&'static str),
 }
 
 /// Bytes of a file.
@@ -93,8 +95,30 @@ impl fmt::Display for StoredFormat {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain(format) => write!(formatter, "{format:?}"),
-            Self::Quantized(format) => write!(formatter, "{format:?}"),
+            Self::Quantized(format) => formatter.write_str(block_name(*format)),
+            Self::Unreadable(name) => formatter.write_str(name),
         }
+    }
+}
+
+/// The name of a format of blocks, as the tools that write GGUF files have it.
+fn block_name(format: GgmlDType) -> &'static str {
+    match format {
+        GgmlDType::F32 => "F32",
+        GgmlDType::F16 => "F16",
+        GgmlDType::BF16 => "BF16",
+        GgmlDType::Q4_0 => "Q4_0",
+        GgmlDType::Q4_1 => "Q4_1",
+        GgmlDType::Q5_0 => "Q5_0",
+        GgmlDType::Q5_1 => "Q5_1",
+        GgmlDType::Q8_0 => "Q8_0",
+        GgmlDType::Q8_1 => "Q8_1",
+        GgmlDType::Q2K => "Q2_K",
+        GgmlDType::Q3K => "Q3_K",
+        GgmlDType::Q4K => "Q4_K",
+        GgmlDType::Q5K => "Q5_K",
+        GgmlDType::Q6K => "Q6_K",
+        GgmlDType::Q8K => "Q8_K",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::{Checkpoint, KeyMap, shape_fits};
+use super::{Checkpoint, KeyMap, StoredFormat, shape_fits};
 use crate::ModelError;
 
 /// The tensors that a network reads, by canonical name.
@@ -47,15 +47,17 @@ pub struct Report {
     pub unused: Vec<String>,
     /// Tensors of a wrong shape.
     pub wrong_shape: Vec<ShapeMismatch>,
+    /// Tensors that the network reads, in formats that cannot be read, with the names of these.
+    pub unreadable: Vec<(String, &'static str)>,
 }
 
 impl Report {
     /// Whether the network can be loaded.
     pub fn is_loadable(&self) -> bool {
-        self.missing.is_empty() && self.wrong_shape.is_empty()
+        self.missing.is_empty() && self.wrong_shape.is_empty() && self.unreadable.is_empty()
     }
 
-    /// The mistakes as errors: missing tensors first, then wrong shapes. Unused tensors are not among them.
+    /// The mistakes as errors: missing tensors first, then wrong shapes, then formats. Unused tensors are not among them.
     pub fn errors(&self) -> Vec<ModelError> {
         let mut errors = Vec::new();
         if !self.missing.is_empty() {
@@ -67,6 +69,10 @@ impl Report {
             expected: wrong.expected.clone(),
             found: wrong.found.clone(),
         }));
+        if !self.unreadable.is_empty() {
+            let (path, tensors) = (self.path.clone(), self.unreadable.clone());
+            errors.push(ModelError::UnreadableFormat { path, tensors });
+        }
         errors
     }
 }
@@ -97,6 +103,9 @@ pub fn verify(
                 expected: shape.clone(),
                 found: tensor.shape.clone(),
             });
+        }
+        if let StoredFormat::Unreadable(format) = tensor.format {
+            report.unreadable.push((stored.clone(), format));
         }
         used.insert(stored);
     }

@@ -129,12 +129,12 @@ impl AudioFlagDit {
 
     /// The device that its weights are on.
     pub fn device(&self) -> &Device {
-        self.input.weight().device()
+        self.input.device()
     }
 
     /// The number format of its weights.
     pub fn dtype(&self) -> DType {
-        self.input.weight().dtype()
+        self.input.dtype()
     }
 
     /// Makes of a context what does not change from step to step. Every token counts, padding of the text encoders
