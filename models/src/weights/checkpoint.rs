@@ -44,11 +44,14 @@ impl Checkpoint {
         Err(ModelError::FileNotFound { path: single.clone(), searched: vec![single, index] })
     }
 
-    /// Opens one safetensors file, whatever its name.
+    /// Opens one safetensors or GGUF file, whatever its name.
     ///
     /// # Errors
-    /// As [`Checkpoint::open`].
+    /// As [`Checkpoint::open`] and [`Checkpoint::open_gguf`].
     pub fn open_file(path: &Path) -> Result<Self> {
+        if Self::is_gguf(path)? {
+            return Self::open_gguf(path);
+        }
         let mut checkpoint = Self::empty(path);
         checkpoint.add_file(path)?;
         Ok(checkpoint)

@@ -127,14 +127,14 @@ impl Weights {
         }
     }
 
-    /// The matrix `name` under the prefix, kept quantised where the file has it so.
+    /// The matrix `name` under the prefix, kept quantised where the file has it so and products with it can be computed.
     ///
     /// # Errors
     /// As [`tensor`](Self::tensor).
     pub fn matrix(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
         match self.quantized(name, shape, self.device())? {
-            Some(matrix) => Ok(matrix),
-            None => self.tensor(name, shape).map(Matrix::Plain),
+            Some(matrix) if matrix.multiplies() => Ok(matrix),
+            _ => self.tensor(name, shape).map(Matrix::Plain),
         }
     }
 
@@ -144,8 +144,8 @@ impl Weights {
     /// As [`tensor`](Self::tensor), but for a missing one.
     pub fn optional_matrix(&self, name: &str, shape: &[usize]) -> Result<Option<Matrix>> {
         match self.quantized(name, shape, self.device())? {
-            Some(matrix) => Ok(Some(matrix)),
-            None => Ok(self.optional(name, shape)?.map(Matrix::Plain)),
+            Some(matrix) if matrix.multiplies() => Ok(Some(matrix)),
+            _ => Ok(self.optional(name, shape)?.map(Matrix::Plain)),
         }
     }
 

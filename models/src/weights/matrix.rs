@@ -17,6 +17,19 @@ pub enum Matrix {
     Quantized(Arc<QTensor>),
 }
 
+impl Matrix {
+    /// Whether products with it can be computed: candle panics, in a build with debug assertions, where rows in one of
+    /// three formats have an odd number of blocks.
+    pub(super) fn multiplies(&self) -> bool {
+        let Self::Quantized(matrix) = self else { return true };
+        let blocks = matrix.shape().dims().last().map_or(0, |row| row / matrix.dtype().block_size());
+        match matrix.dtype() {
+            GgmlDType::Q4_1 | GgmlDType::Q5_0 | GgmlDType::Q5_1 => blocks.is_multiple_of(2),
+            _ => true,
+        }
+    }
+}
+
 /// The tensor that `bytes` hold in blocks, copied to `device`.
 ///
 /// # Errors

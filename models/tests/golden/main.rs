@@ -18,6 +18,8 @@ mod faults;
 mod formula;
 mod formula_backbones;
 mod gemma;
+mod gguf;
+mod gguf_files;
 mod hostile;
 mod layouts;
 mod next_dit;

@@ -146,7 +146,7 @@ fn counts_beyond_the_file_are_refused_before_anything_is_allocated() {
         "the list `list` claims 1152921504606846976 entries of at least 8 bytes, 76 bytes of the file are left",
     );
     let lists = Writer::new().value("list", 9, &list(8, 1, &most.to_le_bytes()));
-    assert!(lists.parse().unwrap_err().starts_with("the list `list` claims 1152921504606846976 entries"));
+    assert!(lists.parse().unwrap_err().starts_with("the list `list` claims 1152921504606846976 bytes"));
     // The file could be that long; no known one is.
     let many = Writer { tensors: ((1 << 20) + 1, Vec::new()), ..Writer::new() };
     let refused = GgufHeader::parse(&many.bytes(), u64::MAX).unwrap_err();

@@ -1,0 +1,135 @@
+//! Text encoders from GGUF files.
+
+use candle_core::quantized::GgmlDType;
+use candle_core::{DType, Tensor};
+use lumina_models::Interrupt;
+use lumina_models::nn::Linear;
+use lumina_models::text::{TextNetwork, TokenBatch};
+use lumina_models::weights::{Checkpoint, KeyMap, Weights};
+
+use crate::common::{Golden, check_masked, check_values, golden, largest, values};
+use crate::gguf_files::{CPU, Draft, ENCODERS};
+use crate::text_encoders::{folder, kind, open};
+
+fn state(network: &TextNetwork, batch: &TokenBatch) -> Tensor {
+    network.last_hidden_state(batch, &Interrupt::never()).unwrap()
+}
+
+fn batch() -> TokenBatch {
+    TokenBatch { ids: vec![vec![2, 9, 33, 7, 5, 101, 18, 64]], mask: vec![vec![1; 8]] }
+}
+
+#[test]
+fn hidden_states_from_f32_files_are_those_of_transformers() {
+    for name in ENCODERS {
+        let file = Draft::of(name).write(GgmlDType::F32);
+        let network = open(&file.path());
+        assert_eq!(kind(&network), name);
+        let golden = Golden::open(&folder(name), "cases.json");
+        for case in golden.with_method("hidden_states") {
+            let batch =
+                TokenBatch { ids: golden.rows(case, "input_ids"), mask: golden.rows(case, "attention_mask") };
+            let states = network.hidden_states(&batch, &Interrupt::never()).unwrap();
+            for (index, state) in states.iter().enumerate() {
+                let output = format!("hidden_states.{index}");
+                let what = format!("{name} {} {output}", case.name);
+                let expected = golden.get(case, &output);
+                check_masked(&what, state, expected, &batch.mask, case.tolerance(&output));
+            }
+        }
+    }
+}
+
+#[test]
+fn f32_files_give_the_numbers_of_safetensors() {
+    for name in ENCODERS {
+        let expected = state(&open(&golden(&folder(name))), &batch());
+        let found = state(&open(&Draft::of(name).write(GgmlDType::F32).path()), &batch());
+        // Llama's rows are added up in another order; the scale of Gemma 2 is stored in f32.
+        let tolerance = if matches!(name, "llama" | "gemma2") { 1e-6 * largest(&expected) } else { 0.0 };
+        check_values(&format!("{name} in f32"), &values(&found), &values(&expected), tolerance);
+    }
+}
+
+#[test]
+fn quantised_files_give_nearly_the_same() {
+    // The largest error of any number in parts of the largest number, a quarter above what was measured. The weights are
+    // random and the layers few: products are off by half a percent, and each layer makes more of it.
+    for (name, format, most) in [
+        ("gemma", GgmlDType::Q8_0, 0.042),
+        ("gemma2", GgmlDType::Q8_0, 0.062),
+        ("llama", GgmlDType::Q8_0, 0.033),
+        ("qwen3", GgmlDType::Q8_0, 0.023),
+        ("t5", GgmlDType::Q8_0, 0.023),
+        ("gemma2", GgmlDType::F16, 0.0012),
+        ("qwen3", GgmlDType::F16, 0.0012),
+    ] {
+        let expected = state(&open(&golden(&folder(name))), &batch());
+        let found = state(&open(&Draft::of(name).write(format).path()), &batch());
+        let error = largest(&(&found - &expected).unwrap()) / largest(&expected);
+        println!("{name} in {format:?}: largest error {error:.2e} of the largest number, bound {most:.2e}");
+        assert!(error > 0.0 && error < most, "{name} in {format:?}: {error:.3e}");
+    }
+}
+
+#[test]
+fn half_precision_networks_take_quantised_weights() {
+    for name in ENCODERS {
+        let file = Draft::of(name).write(GgmlDType::Q8_0);
+        let expected = state(&open(&file.path()), &batch());
+        for dtype in [DType::BF16, DType::F16] {
+            let network = TextNetwork::open(&file.path(), dtype, &CPU, &Interrupt::never()).unwrap();
+            let found = state(&network, &batch());
+            assert!(found.dtype() == dtype || name == "t5", "{name}: {:?}", found.dtype());
+            let found = found.to_dtype(DType::F32).unwrap();
+            let error = largest(&(&found - &expected).unwrap()) / largest(&expected);
+            println!("{name} in {dtype:?}: largest difference {error:.2e} of the largest number");
+            assert!(error < 0.08, "{name} in {dtype:?}: {error:.3e}");
+        }
+    }
+}
+
+/// A linear layer of 256 inputs and 48 outputs, from a file in `format`.
+fn linear(format: GgmlDType, dtype: DType) -> (Linear, Weights) {
+    let values = (0..48 * 256).map(|k| (k as f32 * 0.37).sin() * (1.0 + (k % 7) as f32)).collect();
+    let mut draft = Draft::empty();
+    draft.tensors.insert("weight".to_owned(), Tensor::from_vec::<_, f32>(values, (48, 256), &CPU).unwrap());
+    let file = draft.write(format);
+    let checkpoint = Checkpoint::open_file(&file.path()).unwrap();
+    let never = Interrupt::never();
+    let weights = Weights::open(&checkpoint, KeyMap::identity(), dtype, &CPU, &never).unwrap();
+    (Linear::load_without_bias(&weights, 256, 48).unwrap(), weights)
+}
+
+#[test]
+fn a_linear_layer_keeps_the_blocks_of_the_file() {
+    for (format, bytes) in [
+        (GgmlDType::Q4_0, 18 * 8),
+        (GgmlDType::Q4_1, 20 * 8),
+        (GgmlDType::Q5_0, 22 * 8),
+        (GgmlDType::Q5_1, 24 * 8),
+        (GgmlDType::Q8_0, 34 * 8),
+        (GgmlDType::Q2K, 84),
+        (GgmlDType::Q3K, 110),
+        (GgmlDType::Q4K, 144),
+        (GgmlDType::Q5K, 176),
+        (GgmlDType::Q6K, 210),
+    ] {
+        let (linear, weights) = linear(format, DType::F32);
+        assert!(linear.is_quantized(), "{format:?}");
+        assert_eq!(linear.byte_size(), 48 * bytes, "{format:?}");
+        assert!(weights.unused().is_empty());
+        let input = Tensor::from_vec((0..3 * 256).map(|k| (k as f32 * 0.11).cos()).collect(), (3, 256), &CPU);
+        let input: Tensor = input.unwrap();
+        let found = linear.forward(&input).unwrap();
+        let expected = input.matmul(&linear.weight().unwrap().t().unwrap()).unwrap();
+        let error = largest(&(&found - &expected).unwrap()) / largest(&expected);
+        println!("product in {format:?}: largest difference {error:.2e} of the largest number");
+        assert!(error < 0.02, "{format:?}: {error:.3e}");
+    }
+    let (plain, _) = linear(GgmlDType::F16, DType::F32);
+    assert!(!plain.is_quantized());
+    assert_eq!(plain.byte_size(), 48 * 256 * 4);
+    let (half, _) = linear(GgmlDType::Q8_0, DType::BF16);
+    assert_eq!((half.dtype(), half.weight().unwrap().dtype()), (DType::BF16, DType::BF16));
+}
