@@ -19,6 +19,7 @@ mod formula;
 mod formula_backbones;
 mod gemma;
 mod gguf;
+mod gguf_faults;
 mod gguf_files;
 mod hostile;
 mod layouts;

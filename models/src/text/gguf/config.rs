@@ -116,8 +116,8 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     fn decoder(&self, family: DecoderFamily) -> Result<DecoderConfig, String> {
-        self.refuse("blk.0.attn_q.bias", "attention with biases")?;
-        self.refuse("rope_freqs.weight", "scaled rotary frequencies")?;
+        self.refuse("blk.0.attn_q.bias", "attention has biases")?;
+        self.refuse("rope_freqs.weight", "rotary frequencies are scaled")?;
         let scaling = self.key("rope.scaling.type");
         if let Some(kind) = self.metadata.text(&scaling).filter(|kind| *kind != "none") {
             return Err(format!("`{scaling}` is `{kind}`, which is not supported"));
@@ -128,6 +128,11 @@ impl Fields<'_> {
         let mut fields = self.fields(&DECODER)?;
         if let Some(cap) = self.metadata.number(&self.key("attn_logit_softcapping")) {
             fields.insert("attn_logit_softcapping".to_owned(), json!(cap));
+        }
+        if let Some(scale) =
+            self.metadata.number(&self.key(SCALE)).filter(|scale| !(1e-6..1e6).contains(scale))
+        {
+            return Err(format!("`{}` is {scale}, expected a positive number", self.key(SCALE)));
         }
         if let Some(scalar) = self.query_scalar(family) {
             fields.insert("query_pre_attn_scalar".to_owned(), json!(scalar));
@@ -152,7 +157,7 @@ impl Fields<'_> {
         if self.checkpoint.get("enc.blk.0.ffn_gate.weight").is_none() {
             return Err("`enc.blk.0.ffn_gate.weight` is missing: the first T5 is not supported".to_owned());
         }
-        self.refuse("enc.blk.1.attn_rel_b.weight", "a table of positions in every layer")?;
+        self.refuse("enc.blk.1.attn_rel_b.weight", "every layer has its own table of positions")?;
         let mut fields = self.fields(&T5)?;
         fields.insert("feed_forward_proj".to_owned(), json!("gated-gelu"));
         let text = Value::Object(fields).to_string();
@@ -217,7 +222,7 @@ impl Fields<'_> {
     /// Refuses a file that has `tensor`, which no supported network has.
     fn refuse(&self, tensor: &str, what: &str) -> Result<(), String> {
         match self.checkpoint.get(tensor) {
-            Some(_) => Err(format!("it has `{tensor}`: {what} is not supported")),
+            Some(_) => Err(format!("it has `{tensor}`: {what}, which is not supported")),
             None => Ok(()),
         }
     }
