@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use candle_core::{DType, Device};
 use serde::Deserialize;
 
 use super::Header;
@@ -145,6 +146,11 @@ impl Checkpoint {
     /// What a GGUF file says of the network in it; none for other files.
     pub fn gguf_metadata(&self) -> Option<&GgufMetadata> {
         self.metadata.as_deref()
+    }
+
+    /// Bytes that all tensors take on `device`; see [`StoredTensor::loaded_bytes`].
+    pub fn loaded_bytes(&self, dtype: DType, device: &Device) -> u64 {
+        self.tensors.values().map(|tensor| tensor.loaded_bytes(dtype, device)).sum()
     }
 
     /// Stored names and formats of the tensors that cannot be read, ordered by name.
