@@ -84,7 +84,7 @@ impl TextFolder {
     ///
     /// # Errors
     /// As [`HiddenState::index`]; [`crate::ModelError::Candle`] when memory runs out.
-    pub fn bytes(&self, state: HiddenState, dtype: DType) -> Result<u64> {
+    pub fn bytes(&self, state: HiddenState, dtype: DType, device: &Device) -> Result<u64> {
         const TABLES: [&str; 4] = ["embed_tokens.", "shared.", "word_embeddings.", "position_embeddings."];
         let keys = self.config.key_map(&self.checkpoint);
         let expected = self.config.expected_until(state.index(self.config.layers())?)?;
@@ -92,7 +92,8 @@ impl TextFolder {
             let stored = keys.resolve(name, &self.checkpoint).and_then(|key| self.checkpoint.get(&key));
             match stored {
                 Some(table) if TABLES.iter().any(|part| name.contains(part)) => table.byte_size(),
-                _ => shape.iter().map(|&side| side as u64).product::<u64>() * dtype.size_in_bytes() as u64,
+                Some(stored) => stored.loaded_bytes(dtype, device),
+                None => shape.iter().map(|&side| side as u64).product::<u64>() * dtype.size_in_bytes() as u64,
             }
         });
         Ok(bytes.sum())
@@ -151,11 +152,11 @@ mod tests {
 
     #[test]
     fn the_tokenizer_is_given_or_inside_or_beside() {
-        let beside = TextFolder::open(&golden("lumina2_pipeline/text_encoder"), None).unwrap();
-        assert_eq!(beside.tokenizer, Some(golden("lumina2_pipeline/tokenizer")));
+        let beside = TextFolder::open(&golden("lumina_next_pipeline/text_encoder"), None).unwrap();
+        assert_eq!(beside.tokenizer, Some(golden("lumina_next_pipeline/tokenizer")));
         let alone = golden("text_encoders/gemma2");
         assert_eq!(TextFolder::open(&alone, None).unwrap().tokenizer, None);
-        let file = golden("lumina2_pipeline/tokenizer/tokenizer.json");
+        let file = golden("lumina_next_pipeline/tokenizer/tokenizer.json");
         let given = TextFolder::open(&alone.join("model.safetensors"), Some(&file)).unwrap();
         assert_eq!(given.tokenizer, beside.tokenizer);
         let names = given.files().len();
@@ -178,7 +179,7 @@ mod tests {
     fn layers_behind_the_hidden_state_are_neither_loaded_nor_missed() {
         let folder = TextFolder::open(&golden("text_encoders/gemma"), None).unwrap();
         let layers = folder.config.layers();
-        let bytes = |state| folder.bytes(state, DType::F32).unwrap();
+        let bytes = |state| folder.bytes(state, DType::F32, &Device::Cpu).unwrap();
         assert!(bytes(HiddenState::At(0)) < bytes(HiddenState::SecondToLast));
         assert!(bytes(HiddenState::SecondToLast) < bytes(HiddenState::Last));
         for state in [HiddenState::At(0), HiddenState::SecondToLast, HiddenState::Last] {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::recognise::recognise;
 use super::{
-    Bert, BertConfig, ClapText, Decoder, DecoderConfig, T5Config, T5Encoder, TextFolder, TextKind, TokenBatch,
+    Bert, BertConfig, ClapText, Decoder, DecoderConfig, T5Config, T5Encoder, TextFolder, TextKind,
+    TokenBatch, gguf,
 };
 use crate::weights::{Checkpoint, Expected, KeyMap, Report, Weights, verify};
 use crate::{Interrupt, ModelError, Result};
@@ -39,12 +40,27 @@ pub enum TextNetwork {
 }
 
 impl TextConfig {
-    /// Reads the config of `weights` at `path`; see [`recognise`].
+    /// Reads the config of `weights` at `path`; see [`recognise`]. Of a GGUF file with the names of llama.cpp the
+    /// metadata is read instead.
     ///
     /// # Errors
     /// [`crate::ModelError::FileNotFound`]; [`ModelError::Config`] with the name of a field that is wrong or unsupported, or
     /// when nothing tells which text encoder it is.
     pub fn read(path: &Path, weights: &Checkpoint) -> Result<Self> {
+        if let Some(metadata) = weights.gguf_metadata() {
+            let fail = |reason| ModelError::config(weights.path(), reason);
+            if gguf::has_its_names(weights) {
+                return gguf::read(weights, metadata).map_err(fail);
+            }
+            if !path.is_file() {
+                let named = metadata.architecture().unwrap_or("unknown");
+                return Err(fail(format!(
+                    "its tensors (architecture `{named}`) have other names than those of llama.cpp, so its config has \
+                     to be beside it, in `{}`",
+                    path.display()
+                )));
+            }
+        }
         crate::config_file::read(path, |text| match recognise(text, weights)? {
             TextKind::Decoder(family) => DecoderConfig::parse_as(family, text).map(Self::Decoder),
             TextKind::T5 => T5Config::parse(text).map(Self::T5),
@@ -153,12 +169,13 @@ impl TextConfig {
 }
 
 impl TextNetwork {
-    /// Reads the whole network of a folder with `config.json` and `model.safetensors`, or its shards.
+    /// Reads the whole network of a folder with `config.json` and `model.safetensors`, or its shards; or of one file,
+    /// GGUF or safetensors, with `config.json` beside it where it is needed.
     ///
     /// # Errors
     /// As [`TextFolder::open`] and [`Weights::tensor`].
-    pub fn open(dir: &Path, dtype: DType, device: &Device, interrupt: &Interrupt) -> Result<Self> {
-        let folder = TextFolder::open(dir, None)?;
+    pub fn open(path: &Path, dtype: DType, device: &Device, interrupt: &Interrupt) -> Result<Self> {
+        let folder = TextFolder::open(path, None)?;
         Self::load(&folder.weights(dtype, device, interrupt)?, &folder.config)
     }
 

@@ -13,7 +13,7 @@ mod network;
 mod preview;
 mod tiles;
 
-pub use autoencoder::AutoencoderKl;
+pub use autoencoder::{AutoencoderKl, AutoencoderStage};
 pub use config::AutoencoderConfig;
 pub use folder::VaeFolder;
 pub use gaussian::Gaussian;

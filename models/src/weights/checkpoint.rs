@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use candle_core::{DType, Device};
 use serde::Deserialize;
 
 use super::Header;
+use super::gguf::GgufMetadata;
 use super::stored::{Span, Storage, StoredFormat, StoredTensor};
 use crate::{ModelError, Result};
 
@@ -15,6 +18,8 @@ pub struct Checkpoint {
     path: PathBuf,
     files: Vec<PathBuf>,
     tensors: BTreeMap<String, StoredTensor>,
+    /// Of a GGUF file.
+    metadata: Option<Arc<GgufMetadata>>,
 }
 
 #[derive(Deserialize)]
@@ -40,14 +45,31 @@ impl Checkpoint {
         Err(ModelError::FileNotFound { path: single.clone(), searched: vec![single, index] })
     }
 
-    /// Opens one safetensors file, whatever its name.
+    /// Opens one safetensors or GGUF file, whatever its name.
     ///
     /// # Errors
-    /// As [`Checkpoint::open`].
+    /// As [`Checkpoint::open`] and [`Checkpoint::open_gguf`].
     pub fn open_file(path: &Path) -> Result<Self> {
-        let mut checkpoint = Self { path: path.to_owned(), files: Vec::new(), tensors: BTreeMap::new() };
+        if Self::is_gguf(path)? {
+            return Self::open_gguf(path);
+        }
+        let mut checkpoint = Self::empty(path);
         checkpoint.add_file(path)?;
         Ok(checkpoint)
+    }
+
+    /// A GGUF file with its metadata and its tensors.
+    pub(super) fn of_gguf(
+        path: &Path,
+        metadata: GgufMetadata,
+        tensors: BTreeMap<String, StoredTensor>,
+    ) -> Self {
+        let (metadata, files) = (Some(Arc::new(metadata)), vec![path.to_owned()]);
+        Self { files, tensors, metadata, ..Self::empty(path) }
+    }
+
+    fn empty(path: &Path) -> Self {
+        Self { path: path.to_owned(), files: Vec::new(), tensors: BTreeMap::new(), metadata: None }
     }
 
     fn open_index(path: &Path) -> Result<Self> {
@@ -56,7 +78,7 @@ impl Checkpoint {
             serde_json::from_slice(&text).map_err(|error| ModelError::config(path, error.to_string()))?;
         let directory = path.parent().unwrap_or(Path::new("."));
         let names: BTreeSet<&String> = index.weight_map.values().collect();
-        let mut checkpoint = Self { path: path.to_owned(), files: Vec::new(), tensors: BTreeMap::new() };
+        let mut checkpoint = Self::empty(path);
         for name in names {
             // A shard is a file beside its index; anything else could read files outside the model folder.
             if Path::new(name).components().count() != 1 || name.starts_with('.') {
@@ -119,6 +141,27 @@ impl Checkpoint {
     /// Every tensor by its stored name.
     pub fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
         &self.tensors
+    }
+
+    /// What a GGUF file says of the network in it; none for other files.
+    pub fn gguf_metadata(&self) -> Option<&GgufMetadata> {
+        self.metadata.as_deref()
+    }
+
+    /// Bytes that all tensors take on `device`; see [`StoredTensor::loaded_bytes`].
+    pub fn loaded_bytes(&self, dtype: DType, device: &Device) -> u64 {
+        self.tensors.values().map(|tensor| tensor.loaded_bytes(dtype, device)).sum()
+    }
+
+    /// Stored names and formats of the tensors that cannot be read, ordered by name.
+    pub fn unreadable(&self) -> Vec<(String, &'static str)> {
+        let formats = self.tensors.iter().map(|(name, tensor)| (name, tensor.format));
+        formats
+            .filter_map(|(name, format)| match format {
+                StoredFormat::Unreadable(format) => Some((name.clone(), format)),
+                _ => None,
+            })
+            .collect()
     }
 
     /// One tensor by its stored name.

@@ -17,7 +17,7 @@ use crate::sizes::with_sizes;
 use crate::value::{
     BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, autoencoder_facts, type_of,
 };
-use crate::{Compute, interrupt, mistake, node_error};
+use crate::{Compute, interrupt, mistake, node_error, warn};
 
 pub(crate) struct ModelOpen;
 
@@ -82,6 +82,7 @@ impl Node for ModelOpen {
         call.progress(2, 3, "part");
         let autoencoder = folder.load_autoencoder(&device, dtype, &stop).map_err(node_error)?;
         call.progress(3, 3, "part");
+        warn(call, &stop);
 
         let network = VaeNetwork::Image(Box::new(autoencoder));
         let (encoder, decoder) = EncoderValue::halves(network, &space, bytes.autoencoder);

@@ -11,7 +11,7 @@ use crate::error::mistakes;
 use crate::layer::{hidden_state, layer_index, layer_input};
 use crate::loading::{keep, loading, unused};
 use crate::value::{TextEncoderValue, type_of};
-use crate::{Compute, interrupt, mistake, node_error};
+use crate::{Compute, interrupt, mistake, node_error, warn};
 
 pub(crate) struct TextLoad;
 
@@ -71,8 +71,8 @@ impl Node for TextLoad {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        let dtype = Compute::of(inquiry.world).dtype;
-        let kept = folder.bytes(state, dtype).map_err(|error| vec![mistake("path", &error)])?;
+        let Compute { device, dtype, .. } = Compute::of(inquiry.world);
+        let kept = folder.bytes(state, dtype, &device).map_err(|error| vec![mistake("path", &error)])?;
         let fact = TextEncoderValue::fact(&folder.config, state, folder.tokenizer.is_some());
         Ok(Inference::new([fact], loading(&folder.checkpoint, kept))
             .files(folder.files())
@@ -84,8 +84,10 @@ impl Node for TextLoad {
         let folder = TextFolder::open(&call.find("path")?, tokenizer.as_deref()).map_err(node_error)?;
         let state = hidden_state(call.value("layer")).unwrap_or(folder.config.usage().state);
         let Compute { device, dtype, .. } = Compute::of(call.world);
-        let bytes = folder.bytes(state, dtype).map_err(node_error)?;
-        let encoder = folder.load(state, dtype, &device, &interrupt(call.cancel)).map_err(node_error)?;
+        let bytes = folder.bytes(state, dtype, &device).map_err(node_error)?;
+        let stop = interrupt(call.cancel);
+        let encoder = folder.load(state, dtype, &device, &stop).map_err(node_error)?;
+        warn(call, &stop);
         Ok(vec![Value::domain(TextEncoderValue { encoder: Arc::new(encoder), bytes })])
     }
 }

@@ -8,7 +8,7 @@ use lumina_models::vae::VaeFolder;
 use crate::error::mistakes;
 use crate::loading::{keep, loading, unused};
 use crate::value::{DecoderValue, EncoderValue, Space, autoencoder_facts, type_of};
-use crate::{Compute, interrupt, mistake, node_error};
+use crate::{Compute, interrupt, mistake, node_error, warn};
 
 pub(crate) struct VaeLoad;
 
@@ -86,7 +86,9 @@ impl Node for VaeLoad {
             Some(preview) => space.with_preview(preview),
             None => space,
         };
-        let network = folder.load(dtype, &device, &interrupt(call.cancel)).map_err(node_error)?;
+        let stop = interrupt(call.cancel);
+        let network = folder.load(dtype, &device, &stop).map_err(node_error)?;
+        warn(call, &stop);
         let (encoder, decoder) = EncoderValue::halves(network, &space, bytes);
         Ok(vec![Value::domain(encoder), Value::domain(decoder), Value::domain(space)])
     }

@@ -12,7 +12,7 @@ use crate::error::mistakes;
 use crate::loading::{keep, loading, unused};
 use crate::sizes::with_sizes;
 use crate::value::{VocoderValue, type_of};
-use crate::{Compute, interrupt, mistake, node_error};
+use crate::{Compute, interrupt, mistake, node_error, warn};
 
 pub(crate) struct VocoderLoad;
 
@@ -67,7 +67,9 @@ impl Node for VocoderLoad {
         let folder = VocoderFolder::open(&call.find("path")?, config.as_deref()).map_err(node_error)?;
         let bytes = folder.bytes().map_err(node_error)?;
         let device = Compute::of(call.world).device;
-        let network = folder.load(&device, &interrupt(call.cancel)).map_err(node_error)?;
+        let stop = interrupt(call.cancel);
+        let network = folder.load(&device, &stop).map_err(node_error)?;
+        warn(call, &stop);
         Ok(vec![Value::domain(VocoderValue { network: Arc::new(network), bytes })])
     }
 }
