@@ -8,6 +8,9 @@ mod header;
 mod key_map;
 mod loader;
 mod mapping;
+mod open;
+pub mod pth;
+mod shards;
 mod stored;
 mod verify;
 
@@ -15,6 +18,7 @@ pub use checkpoint::Checkpoint;
 pub use header::{Header, TensorInfo};
 pub use key_map::KeyMap;
 pub use loader::Weights;
+pub use pth::{ModelArguments, PthArchive, PthError};
 pub use safetensors::Dtype as StoredType;
 pub use stored::{Span, Storage, StoredFormat, StoredTensor};
 pub use verify::{Expected, Report, ShapeMismatch, verify};
