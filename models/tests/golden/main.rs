@@ -28,4 +28,5 @@ mod text_encoders;
 mod text_folders;
 mod text_precision;
 mod text_prompts;
+mod torch_files;
 mod transformer;

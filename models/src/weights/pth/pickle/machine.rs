@@ -49,6 +49,9 @@ impl<'a> Machine<'a> {
             // PROTO, FRAME: how the rest is written and divided
             0x80 => self.version(),
             0x95 => self.run_of(8).map(drop),
+            // STRING, UNICODE, INT, LONG, FLOAT, PUT of the oldest version: passed, so that a name behind them is found
+            b'S' | b'V' | b'I' | b'L' | b'F' => self.line().and_then(|_| self.memory.push(Value::Dropped)),
+            b'p' => self.line().map(drop),
             // MARK, POP, POP_MARK, DUP
             b'(' => self.memory.mark(),
             b'0' => self.memory.pop_any(),
@@ -132,8 +135,7 @@ impl<'a> Machine<'a> {
     }
 
     fn short_tuple(&mut self, length: u8) -> Step<()> {
-        let mut items = (0..length).map(|_| self.memory.pop()).collect::<Step<Vec<_>>>()?;
-        items.reverse();
+        let items = self.memory.pop_many(length.into())?;
         self.memory.push_object(Object::Tuple(items))
     }
 
@@ -148,9 +150,13 @@ impl<'a> Machine<'a> {
 
     /// Two lines: a module and a name in it.
     fn global(&mut self) -> Step<Global> {
-        let mut line = || std::str::from_utf8(self.cursor.line()?).ok();
-        let (module, name) = line().zip(line()).ok_or("names something unreadable")?;
+        let (module, name) = (self.line()?, self.line()?);
         find(module, name)
+    }
+
+    fn line(&mut self) -> Step<&'a str> {
+        let line = self.cursor.line().ok_or("reaches past its end")?;
+        std::str::from_utf8(line).map_err(|_| "holds a text that is not UTF-8".into())
     }
 
     fn text(&mut self, length: u64) -> Step<()> {

@@ -74,6 +74,13 @@ impl Memory {
         Ok(top)
     }
 
+    /// The last `count` values, in the order in which they were pushed.
+    pub(super) fn pop_many(&mut self, count: usize) -> Step<Vec<Value>> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        let start = self.stack.len().checked_sub(count).filter(|&start| start >= floor);
+        Ok(self.stack.split_off(start.ok_or("takes a value that is not there")?))
+    }
+
     /// As [`pop`](Self::pop), but takes the mark when it is on top.
     pub(super) fn pop_any(&mut self) -> Step<()> {
         if self.marks.last() == Some(&self.stack.len()) {
