@@ -79,7 +79,10 @@ impl<'a> Machine<'a> {
             0x8e | 0x96 => self.u64().and_then(|length| self.dropped(length)),
             // EMPTY_TUPLE, TUPLE1, TUPLE2, TUPLE3, TUPLE
             b')' => self.memory.push_object(Object::Tuple(Vec::new())),
-            0x85..=0x87 => self.short_tuple(opcode - 0x84),
+            0x85..=0x87 => {
+                let items = self.memory.pop_many(usize::from(opcode - 0x84))?;
+                self.memory.push_object(Object::Tuple(items))
+            }
             b't' => self.memory.pop_mark().and_then(|items| self.memory.push_object(Object::Tuple(items))),
             // EMPTY_LIST, LIST, APPEND, APPENDS
             b']' => self.memory.push_object(Object::List(Vec::new())),
@@ -132,11 +135,6 @@ impl<'a> Machine<'a> {
             0..=5 => Ok(()),
             version => Err(format!("asks for version {version} of the format, expected at most 5").into()),
         }
-    }
-
-    fn short_tuple(&mut self, length: u8) -> Step<()> {
-        let items = self.memory.pop_many(length.into())?;
-        self.memory.push_object(Object::Tuple(items))
     }
 
     fn call(&mut self) -> Step<()> {
