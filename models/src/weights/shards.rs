@@ -180,9 +180,9 @@ fn join_parts(paths: &[PathBuf], name: &str, mut parts: Vec<StoredTensor>) -> Re
     let size = size.ok_or_else(|| {
         ModelError::config(path(), format!("`{name}` has no dimension {dimension} to be split along"))
     })?;
-    *size = size
-        .checked_mul(parts.len())
-        .ok_or_else(|| ModelError::config(path(), format!("`{name}` is too large")))?;
+    let too_large = || ModelError::config(path(), format!("`{name}` is too large"));
+    *size = size.checked_mul(parts.len()).ok_or_else(too_large)?;
+    shape.iter().try_fold(1_usize, |all, &size| all.checked_mul(size)).ok_or_else(too_large)?;
     Ok(StoredTensor { format: first.format, shape, storage: Storage::Joined { dimension, parts } })
 }
 

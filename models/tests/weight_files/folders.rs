@@ -127,6 +127,10 @@ fn ranks_that_do_not_fit_each_other_are_refused() {
         "{error}"
     );
 
+    let huge: Table<'_> = &[("layers.0.attention.wq.weight", &[1 << 62, 2, 0])];
+    let error = open_ranks(huge, huge).unwrap_err().to_string();
+    assert!(error.ends_with("`layers.0.attention.wq.weight` is too large"), "{error}");
+
     let dir = tempfile::tempdir().unwrap();
     write(&dir.path().join("consolidated.01-of-03.safetensors"), wq);
     let error = Checkpoint::open_any(dir.path()).unwrap_err();

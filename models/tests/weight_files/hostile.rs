@@ -3,9 +3,10 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use lumina_models::ModelError;
-use lumina_models::weights::Checkpoint;
+use candle_core::{DType, Device};
 use lumina_models::weights::pth::{PthArchive, PthError, ZipDirectory, check_pickle};
+use lumina_models::weights::{Checkpoint, KeyMap, Weights};
+use lumina_models::{Interrupt, ModelError};
 use proptest::prelude::*;
 
 use crate::counting::peak;
@@ -71,6 +72,25 @@ fn the_files_of_these_tests_are_read_when_nothing_is_wrong_with_them() {
     assert!(archive.tensors()["w"].view.is_none());
     let large = Zip { is_large: true, ..file(&tensor(6, 0, &[3, 2], &[1, 3])) };
     assert!(read(&large.bytes()).unwrap().tensors()["w"].view.is_some());
+}
+
+/// Python's own zip files do not begin an entry at a multiple of its numbers.
+#[test]
+fn numbers_are_read_from_any_place_of_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("w.pth");
+    let numbers = [1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0];
+    for padding in 0..4 {
+        let mut zip = file(&tensor(6, 0, &[6], &[1]));
+        zip.items[2].data = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        zip.items[1].name.push_str(&"_".repeat(padding));
+        std::fs::write(&path, zip.bytes()).unwrap();
+        let checkpoint = Checkpoint::open_file(&path).unwrap();
+        let never = Interrupt::never();
+        let weights =
+            Weights::open(&checkpoint, KeyMap::identity(), DType::F32, &Device::Cpu, &never).unwrap();
+        assert_eq!(weights.tensor("w", &[6]).unwrap().to_vec1::<f32>().unwrap(), numbers);
+    }
 }
 
 #[test]
