@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 
+use super::finite::copy;
 use super::mapping::MappedFile;
 use super::stored::{Storage, StoredFormat, StoredTensor, gather};
 use super::{Checkpoint, Expected, KeyMap, shape_fits};
@@ -214,15 +215,18 @@ impl Files {
         let (map, bytes) =
             mapped.ok_or_else(|| damaged("the file became shorter after its header was read"))?;
         let shape = tensor.shape.as_slice();
-        let loaded = match view {
-            None => Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu)?,
+        let (loaded, is_finite) = match view {
+            None => copy(bytes, dtype, shape)?,
             Some((offset, strides)) => {
                 let numbers = gather(bytes, dtype.size_in_bytes(), shape, offset, strides)
                     .ok_or_else(|| damaged(&format!("`{key}` leaves its storage")))?;
-                Tensor::from_raw_buffer(&numbers, dtype, shape, &Device::Cpu)?
+                copy(&numbers, dtype, shape)?
             }
         };
         map.release(span.start, span.end);
+        if !is_finite {
+            self.interrupt.not_finite(path, key);
+        }
         Ok(loaded)
     }
 }

@@ -4,6 +4,7 @@
 //! first, so that a wrong folder fails at once and with all its mistakes.
 
 mod checkpoint;
+mod finite;
 mod header;
 mod key_map;
 mod loader;
@@ -21,7 +22,7 @@ pub use loader::Weights;
 pub use pth::{ModelArguments, PthArchive, PthError};
 pub use safetensors::Dtype as StoredType;
 pub use stored::{Span, Storage, StoredFormat, StoredTensor};
-pub use verify::{Expected, Report, ShapeMismatch, verify};
+pub use verify::{Expected, FormatMismatch, Report, ShapeMismatch, verify};
 
 /// Whether a stored shape will do for the expected one.
 ///

@@ -26,6 +26,7 @@ fn golden(name: &str) -> PathBuf {
 fn read(bytes: &[u8]) -> Result<PthArchive, PthError> {
     let (result, peak) = peak(|| PthArchive::read(&mut Cursor::new(bytes)));
     assert!(peak <= allowed(bytes.len()), "{} bytes took {peak}", bytes.len());
+    eprintln!("RATIO {} {peak}", bytes.len());
     result
 }
 
@@ -175,8 +176,13 @@ fn values_that_hold_each_other_cost_what_they_are_long() {
         assert!(archive.is_err() || archive.unwrap().tensors().is_empty());
     }
     assert!(check_pickle(&deep).is_ok() && check_pickle(&laughs).is_ok());
-    let many = [&b"\x80\x02("[..], &b")".repeat(2_000_000), b"t."].concat();
-    refused(&file(&many).bytes(), "builds more than 1048576 values");
+    for opcode in [b")", b"N", b"]", b"("] {
+        let many = [&b"\x80\x02("[..], &opcode.repeat(5_000_000), b"t."].concat();
+        refused(&file(&many).bytes(), "values");
+    }
+    let lists =
+        [&b"\x80\x02]"[..], &[&b"("[..], &b"N".repeat(1000), b"e"].concat().repeat(5000), b"."].concat();
+    refused(&file(&lists).bytes(), "builds more than 4194304 values");
 }
 
 #[test]

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use super::value::{Object, ObjectId, StorageReference, Value};
 
-/// Bound on the stack, the marks, the memo and the objects, each.
-const MAX_VALUES: usize = 1 << 20;
+/// Bound on the marks, the memo and the objects, each.
+const MAX_OBJECTS: usize = 1 << 20;
+/// Bound on the values that are ever pushed, and so on what lists and dictionaries hold. A tensor takes some thirty.
+const MAX_VALUES: usize = 1 << 22;
 
 /// Why an opcode is not carried out.
 #[derive(Debug, PartialEq)]
@@ -34,6 +36,8 @@ impl From<String> for Fault {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     stack: Vec<Value>,
+    /// Values that were pushed so far.
+    pushed: usize,
     /// Heights of the stack.
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
@@ -51,7 +55,8 @@ impl Memory {
     }
 
     pub(super) fn push(&mut self, value: Value) -> Step<()> {
-        bounded(self.stack.len())?;
+        bounded(self.pushed, MAX_VALUES)?;
+        self.pushed += 1;
         self.stack.push(value);
         Ok(())
     }
@@ -91,7 +96,7 @@ impl Memory {
     }
 
     pub(super) fn mark(&mut self) -> Step<()> {
-        bounded(self.marks.len())?;
+        bounded(self.marks.len(), MAX_OBJECTS)?;
         self.marks.push(self.stack.len());
         Ok(())
     }
@@ -108,7 +113,7 @@ impl Memory {
     }
 
     pub(super) fn remember(&mut self, index: u32) -> Step<()> {
-        bounded(self.memo.len())?;
+        bounded(self.memo.len(), MAX_OBJECTS)?;
         let top = self.top()?;
         self.memo.insert(index, top);
         Ok(())
@@ -120,7 +125,7 @@ impl Memory {
     }
 
     pub(super) fn add(&mut self, object: Object) -> Step<Value> {
-        bounded(self.objects.len())?;
+        bounded(self.objects.len(), MAX_OBJECTS)?;
         let id = u32::try_from(self.objects.len()).map_err(|error| error.to_string())?;
         self.objects.push(object);
         Ok(Value::Object(ObjectId(id)))
@@ -198,6 +203,6 @@ impl Memory {
     }
 }
 
-fn bounded(count: usize) -> Step<()> {
-    if count < MAX_VALUES { Ok(()) } else { Err(format!("builds more than {MAX_VALUES} values").into()) }
+fn bounded(count: usize, most: usize) -> Step<()> {
+    if count < most { Ok(()) } else { Err(format!("builds more than {most} values").into()) }
 }
