@@ -26,7 +26,6 @@ fn golden(name: &str) -> PathBuf {
 fn read(bytes: &[u8]) -> Result<PthArchive, PthError> {
     let (result, peak) = peak(|| PthArchive::read(&mut Cursor::new(bytes)));
     assert!(peak <= allowed(bytes.len()), "{} bytes took {peak}", bytes.len());
-    eprintln!("RATIO {} {peak}", bytes.len());
     result
 }
 
