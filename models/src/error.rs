@@ -54,6 +54,14 @@ pub enum ModelError {
         /// Stored names and the names of their formats.
         tensors: Vec<(String, &'static str)>,
     },
+    /// A file of torch is damaged, or holds something else than tensors and plain values.
+    #[error("`{}` is refused: {reason}", path.display())]
+    Pth {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: crate::weights::PthError,
+    },
     /// A config file does not parse, or asks for something that is not supported.
     #[error("`{}`: {reason}", path.display())]
     Config {

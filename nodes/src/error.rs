@@ -12,6 +12,7 @@ pub fn node_error(error: ModelError) -> NodeError {
         ModelError::FileNotFound { .. }
         | ModelError::Read { .. }
         | ModelError::Header { .. }
+        | ModelError::Pth { .. }
         | ModelError::Config { .. }
         | ModelError::MissingKeys { .. }
         | ModelError::Shape { .. }
@@ -32,6 +33,7 @@ pub fn mistake(input: &str, error: &ModelError) -> Mistake {
         ModelError::FileNotFound { .. } => Code::FileNotFound,
         ModelError::Read { .. }
         | ModelError::Header { .. }
+        | ModelError::Pth { .. }
         | ModelError::Config { .. }
         | ModelError::MissingKeys { .. }
         | ModelError::Shape { .. }

@@ -49,6 +49,11 @@ impl Files {
         &self.device
     }
 
+    /// Among how many ranks of its training the weights were split.
+    pub(super) fn ranks(&self) -> usize {
+        self.checkpoint.ranks()
+    }
+
     /// Whether there is such a tensor.
     pub(super) fn has(&self, canonical: &str) -> bool {
         self.keys.resolve(canonical, &self.checkpoint).is_some()

@@ -171,6 +171,14 @@ impl Weights {
         }
     }
 
+    /// Among how many ranks of its training the weights were split; 1 for nearly all.
+    pub fn ranks(&self) -> usize {
+        match &*self.source {
+            Source::Plan(_) => 1,
+            Source::Files(files) => files.ranks(),
+        }
+    }
+
     /// The stored names that were never read.
     pub fn unused(&self) -> Vec<String> {
         match &*self.source {

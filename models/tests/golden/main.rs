@@ -34,4 +34,5 @@ mod text_encoders;
 mod text_folders;
 mod text_precision;
 mod text_prompts;
+mod torch_files;
 mod transformer;
