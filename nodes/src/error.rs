@@ -12,6 +12,8 @@ pub fn node_error(error: ModelError) -> NodeError {
         ModelError::FileNotFound { .. }
         | ModelError::Read { .. }
         | ModelError::Header { .. }
+        | ModelError::Gguf { .. }
+        | ModelError::UnreadableFormat { .. }
         | ModelError::Config { .. }
         | ModelError::MissingKeys { .. }
         | ModelError::Shape { .. }
@@ -32,6 +34,8 @@ pub fn mistake(input: &str, error: &ModelError) -> Mistake {
         ModelError::FileNotFound { .. } => Code::FileNotFound,
         ModelError::Read { .. }
         | ModelError::Header { .. }
+        | ModelError::Gguf { .. }
+        | ModelError::UnreadableFormat { .. }
         | ModelError::Config { .. }
         | ModelError::MissingKeys { .. }
         | ModelError::Shape { .. }
