@@ -78,6 +78,14 @@ pub enum ModelError {
         /// Their stored names.
         keys: Vec<String>,
     },
+    /// Tensors hold infinities or what is not a number: a damaged file, or a training that went wrong.
+    #[error("`{}` has numbers that are infinite or no numbers in {}", path.display(), key_list(keys))]
+    NotFinite {
+        /// The file that holds the tensors.
+        path: PathBuf,
+        /// Their stored names.
+        keys: Vec<String>,
+    },
     /// A tensor has another shape than the config says.
     #[error("`{key}` in `{}` has shape {found:?}, the config asks for {expected:?}", path.display())]
     Shape {
@@ -91,7 +99,7 @@ pub enum ModelError {
         found: Vec<usize>,
     },
     /// A tensor is stored in a number format that cannot be a weight.
-    #[error("`{key}` in `{}` is stored as {found}, expected F32, F16 or BF16", path.display())]
+    #[error("`{key}` in `{}` is stored as {found}, expected F64, F32, F16 or BF16", path.display())]
     DType {
         /// The file that holds the tensor.
         path: PathBuf,

@@ -7,6 +7,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 
+use super::finite::copy;
 use super::loader::lock;
 use super::mapping::MappedFile;
 use super::matrix::quantized;
@@ -120,14 +121,16 @@ impl Files {
                 return self.with_bytes(tensor, span, dequantized);
             }
         };
-        self.with_bytes(tensor, span, |bytes| {
-            let Some((offset, strides)) = view else {
-                return Ok(Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu)?);
-            };
+        let (loaded, is_finite) = self.with_bytes(tensor, span, |bytes| {
+            let Some((offset, strides)) = view else { return copy(bytes, dtype, shape) };
             let numbers = gather(bytes, dtype.size_in_bytes(), shape, offset, strides)
                 .ok_or_else(|| self.damaged(tensor, &format!("`{key}` leaves its storage")))?;
-            Ok(Tensor::from_raw_buffer(&numbers, dtype, shape, &Device::Cpu)?)
-        })
+            copy(&numbers, dtype, shape)
+        })?;
+        if !is_finite {
+            self.interrupt.not_finite(self.checkpoint.file_of(tensor), key);
+        }
+        Ok(loaded)
     }
 
     /// Hands the bytes of `span` to `copy`, after which they no longer count as memory of this process.

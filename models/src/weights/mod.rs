@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod files;
+mod finite;
 pub mod gguf;
 mod header;
 mod key_map;
@@ -21,7 +22,7 @@ pub use loader::Weights;
 pub use matrix::Matrix;
 pub use safetensors::Dtype as StoredType;
 pub use stored::{Span, Storage, StoredFormat, StoredTensor};
-pub use verify::{Expected, Report, ShapeMismatch, verify};
+pub use verify::{Expected, FormatMismatch, Report, ShapeMismatch, verify};
 
 /// Whether a stored shape will do for the expected one.
 ///

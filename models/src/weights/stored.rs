@@ -115,6 +115,17 @@ impl Span {
     }
 }
 
+impl StoredFormat {
+    /// Whether numbers of this format can be weights.
+    pub fn is_weight(self) -> bool {
+        match self {
+            Self::Plain(format) => matches!(format, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16),
+            // One that cannot be read is reported with its own name.
+            Self::Quantized(_) | Self::Unreadable(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for StoredFormat {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

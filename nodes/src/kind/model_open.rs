@@ -12,7 +12,7 @@ use lumina_models::{ModelError, PipelineFolder};
 use crate::hub::{self, Place};
 use crate::sizes::with_sizes;
 use crate::value::{BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, type_of};
-use crate::{Compute, interrupt, mistake, node_error};
+use crate::{Compute, interrupt, mistake, node_error, warn};
 
 pub(crate) struct ModelOpen;
 
@@ -77,6 +77,7 @@ impl Node for ModelOpen {
         call.progress(2, 3, "part");
         let autoencoder = Arc::new(folder.load_autoencoder(&device, dtype, &stop).map_err(node_error)?);
         call.progress(3, 3, "part");
+        warn(call, &stop);
 
         let half = bytes.autoencoder / 2;
         Ok(vec![
