@@ -156,7 +156,7 @@ impl Sequencer<'_> {
     }
 
     fn table(&self, grid: Grid, length: usize) -> Result<RotaryTable> {
-        let (head_dim, device) = (self.sizes.head_dim(), self.embedder.weight().device());
+        let (head_dim, device) = (self.sizes.head_dim(), self.embedder.device());
         match self.layout {
             Layout::Grid => grid_table(grid.rows, grid.columns, head_dim, self.rope, device),
             Layout::Frames => {

@@ -103,11 +103,11 @@ impl Trunk {
     }
 
     pub(crate) fn device(&self) -> &Device {
-        self.patch_embedder.weight().device()
+        self.patch_embedder.device()
     }
 
     pub(crate) fn dtype(&self) -> DType {
-        self.patch_embedder.weight().dtype()
+        self.patch_embedder.dtype()
     }
 
     pub(crate) fn sequencer<'a>(&'a self, layout: Layout<'a>, options: &ForwardOptions) -> Sequencer<'a> {

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use candle_core::{DType, Device};
 use serde::Deserialize;
 
-use super::open;
-use super::stored::StoredTensor;
+use super::gguf::GgufMetadata;
+use super::open::{self, Kind};
+use super::stored::{StoredFormat, StoredTensor};
 use crate::{ModelError, Result};
 
 /// One weight file, or several that belong together; no weight byte is read.
@@ -18,6 +21,8 @@ pub struct Checkpoint {
     /// Files that hold a part of each tensor; 1 for weights that are not split.
     ranks: usize,
     notes: Vec<String>,
+    /// Of a GGUF file.
+    metadata: Option<Arc<GgufMetadata>>,
 }
 
 #[derive(Deserialize)]
@@ -43,11 +48,14 @@ impl Checkpoint {
         Err(ModelError::FileNotFound { path: single.clone(), searched: vec![single, index] })
     }
 
-    /// Opens one safetensors file or one file of torch, whatever its name: the content decides.
+    /// Opens one file of safetensors, of torch or in GGUF, whatever its name: the content decides.
     ///
     /// # Errors
-    /// As [`Checkpoint::open`].
+    /// As [`Checkpoint::open`] and [`Checkpoint::open_gguf`].
     pub fn open_file(path: &Path) -> Result<Self> {
+        if Kind::of(path)? == Kind::Gguf {
+            return Self::open_gguf(path);
+        }
         let mut checkpoint = Self::empty(path);
         checkpoint.add_file(path)?;
         Ok(checkpoint)
@@ -62,9 +70,19 @@ impl Checkpoint {
         Self { ranks: files.len(), files, tensors, ..Self::empty(&path) }
     }
 
+    /// A GGUF file with its metadata and its tensors.
+    pub(super) fn of_gguf(
+        path: &Path,
+        metadata: GgufMetadata,
+        tensors: BTreeMap<String, StoredTensor>,
+    ) -> Self {
+        let (metadata, files) = (Some(Arc::new(metadata)), vec![path.to_owned()]);
+        Self { files, tensors, metadata, ..Self::empty(path) }
+    }
+
     fn empty(path: &Path) -> Self {
         let (files, tensors) = (Vec::new(), BTreeMap::new());
-        Self { path: path.to_owned(), files, tensors, ranks: 1, notes: Vec::new() }
+        Self { path: path.to_owned(), files, tensors, ranks: 1, notes: Vec::new(), metadata: None }
     }
 
     pub(super) fn open_index(path: &Path) -> Result<Self> {
@@ -135,6 +153,27 @@ impl Checkpoint {
     /// Every tensor by its stored name.
     pub fn tensors(&self) -> &BTreeMap<String, StoredTensor> {
         &self.tensors
+    }
+
+    /// What a GGUF file says of the network in it; none for other files.
+    pub fn gguf_metadata(&self) -> Option<&GgufMetadata> {
+        self.metadata.as_deref()
+    }
+
+    /// Bytes that all tensors take on `device`; see [`StoredTensor::loaded_bytes`].
+    pub fn loaded_bytes(&self, dtype: DType, device: &Device) -> u64 {
+        self.tensors.values().map(|tensor| tensor.loaded_bytes(dtype, device)).sum()
+    }
+
+    /// Stored names and formats of the tensors that cannot be read, ordered by name.
+    pub fn unreadable(&self) -> Vec<(String, &'static str)> {
+        let formats = self.tensors.iter().map(|(name, tensor)| (name, tensor.format));
+        formats
+            .filter_map(|(name, format)| match format {
+                StoredFormat::Unreadable(format) => Some((name.clone(), format)),
+                _ => None,
+            })
+            .collect()
     }
 
     /// One tensor by its stored name.

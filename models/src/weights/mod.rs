@@ -4,11 +4,14 @@
 //! first, so that a wrong folder fails at once and with all its mistakes.
 
 mod checkpoint;
+mod files;
 mod finite;
+pub mod gguf;
 mod header;
 mod key_map;
 mod loader;
 mod mapping;
+mod matrix;
 mod open;
 pub mod pth;
 mod shards;
@@ -19,6 +22,7 @@ pub use checkpoint::Checkpoint;
 pub use header::{Header, TensorInfo};
 pub use key_map::KeyMap;
 pub use loader::Weights;
+pub use matrix::Matrix;
 pub use pth::{ModelArguments, PthArchive, PthError};
 pub use safetensors::Dtype as StoredType;
 pub use stored::{Span, Storage, StoredFormat, StoredTensor};

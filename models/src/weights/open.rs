@@ -24,7 +24,7 @@ const SHOWN: usize = 5;
 impl Checkpoint {
     /// Opens a weight file of any kind, or the weights in a folder.
     ///
-    /// What a file is follows from its content: safetensors, or a file of torch. Of a folder, it is the first of
+    /// What a file is follows from its content: safetensors, GGUF, or a file of torch. Of a folder, it is the first of
     /// `consolidated_ema.*`, `consolidated.*` (joined when they are split among ranks), `diffusion_pytorch_model.*`,
     /// `model.*` and `pytorch_model.*` (also in parts with an index), or else the only weight file in it; safetensors
     /// before other kinds. Name a file to choose another. A `model_args.pth` in the folder is compared with the weights.
@@ -61,6 +61,7 @@ impl Checkpoint {
 /// The tensors of one file, which is the `file`-th of its checkpoint, and what is to be said about them.
 pub(super) fn tensors(path: &Path, file: usize) -> Result<(BTreeMap<String, StoredTensor>, Vec<String>)> {
     match Kind::of(path)? {
+        Kind::Gguf => Err(ModelError::config(path, "it is a GGUF file, which is never one of several")),
         Kind::Safetensors => {
             let header = Header::read(path)?;
             let tensors = header.tensors().iter().map(|tensor| {
@@ -93,19 +94,24 @@ impl PthTensor {
     }
 }
 
+/// What a weight file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Safetensors,
     Torch,
+    Gguf,
 }
 
 impl Kind {
     /// By the first bytes; by the name only for a file that is neither, so that the message suits it.
-    fn of(path: &Path) -> Result<Self> {
+    pub(super) fn of(path: &Path) -> Result<Self> {
         let read = |source| ModelError::read(path, source);
         // Opening a pipe would wait for somebody to write to it.
         if !std::fs::metadata(path).map_err(read)?.is_file() {
             return Err(ModelError::config(path, "it is no file"));
+        }
+        if Checkpoint::is_gguf(path)? {
+            return Ok(Self::Gguf);
         }
         let mut start = Vec::new();
         File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(read)?;

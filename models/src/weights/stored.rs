@@ -3,6 +3,7 @@
 use std::fmt;
 
 use candle_core::quantized::GgmlDType;
+use candle_core::{DType, Device};
 use safetensors::Dtype;
 
 /// One tensor of a checkpoint.
@@ -23,6 +24,8 @@ pub enum StoredFormat {
     Plain(Dtype),
     /// In blocks that share a scale, as GGUF files have them.
     Quantized(GgmlDType),
+    /// In a format that cannot be read; its name, as GGUF files have it.
+    Unreadable(&'static str),
 }
 
 /// Bytes of a file.
@@ -68,6 +71,29 @@ impl StoredTensor {
         }
     }
 
+    /// Bytes that it takes on `device` once it is loaded as the weight of a layer, in `dtype` unless it is quantised.
+    ///
+    /// Processors get a second copy of a quantised matrix from candle, in the order of their instructions, as soon as there
+    /// is a product with it: `repack_x86.rs` of candle 0.11.
+    pub fn loaded_bytes(&self, dtype: DType, device: &Device) -> u64 {
+        let StoredFormat::Quantized(format) = self.format else {
+            return self.parameter_count() * dtype.size_in_bytes() as u64;
+        };
+        let in_tiles = matches!(*self.shape, [rows, columns] if rows % 16 == 0 && columns % 256 == 0);
+        if !device.is_cpu() || !in_tiles {
+            return self.byte_size();
+        }
+        // Each tile has 256 numbers of 16 rows.
+        let tiles = self.parameter_count() / (16 * 256);
+        let tile = match format {
+            GgmlDType::Q8_0 => 8 * (16 * 2 + 32 * 16),
+            GgmlDType::Q4K => 2 * 8 * 16 * 4 + 16 * 128,
+            GgmlDType::Q6K => 16 * 16 * 4 + 16 * 256,
+            _ => 0,
+        };
+        self.byte_size() + tiles * tile
+    }
+
     /// The number of its numbers.
     pub fn parameter_count(&self) -> u64 {
         self.shape.iter().map(|&size| size as u64).product()
@@ -94,7 +120,8 @@ impl StoredFormat {
     pub fn is_weight(self) -> bool {
         match self {
             Self::Plain(format) => matches!(format, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16),
-            Self::Quantized(_) => true,
+            // One that cannot be read is reported with its own name.
+            Self::Quantized(_) | Self::Unreadable(_) => true,
         }
     }
 }
@@ -103,8 +130,30 @@ impl fmt::Display for StoredFormat {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Plain(format) => write!(formatter, "{format:?}"),
-            Self::Quantized(format) => write!(formatter, "{format:?}"),
+            Self::Quantized(format) => formatter.write_str(block_name(*format)),
+            Self::Unreadable(name) => formatter.write_str(name),
         }
+    }
+}
+
+/// The name of a format of blocks, as the tools that write GGUF files have it.
+fn block_name(format: GgmlDType) -> &'static str {
+    match format {
+        GgmlDType::F32 => "F32",
+        GgmlDType::F16 => "F16",
+        GgmlDType::BF16 => "BF16",
+        GgmlDType::Q4_0 => "Q4_0",
+        GgmlDType::Q4_1 => "Q4_1",
+        GgmlDType::Q5_0 => "Q5_0",
+        GgmlDType::Q5_1 => "Q5_1",
+        GgmlDType::Q8_0 => "Q8_0",
+        GgmlDType::Q8_1 => "Q8_1",
+        GgmlDType::Q2K => "Q2_K",
+        GgmlDType::Q3K => "Q3_K",
+        GgmlDType::Q4K => "Q4_K",
+        GgmlDType::Q5K => "Q5_K",
+        GgmlDType::Q6K => "Q6_K",
+        GgmlDType::Q8K => "Q8_K",
     }
 }
 
@@ -139,6 +188,29 @@ pub(super) fn gather(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantised_matrices_are_counted_as_they_are_kept() {
+        let tensor = |format, shape: [usize; 2], end| StoredTensor {
+            format,
+            shape: shape.to_vec(),
+            storage: Storage::Span(Span { file: 0, start: 0, end }),
+        };
+        let bytes = |tensor: &StoredTensor| tensor.loaded_bytes(DType::BF16, &Device::Cpu);
+        assert_eq!(bytes(&tensor(StoredFormat::Plain(Dtype::F32), [3, 5], 60)), 30);
+        let small = tensor(StoredFormat::Quantized(GgmlDType::Q8_0), [3, 64], 3 * 2 * 34);
+        assert_eq!(bytes(&small), 3 * 2 * 34);
+        // The sizes that were measured for 4096 x 4096, but for what a page is rounded up to.
+        for (format, stored, second) in [
+            (GgmlDType::Q8_0, 17_825_792, 17_825_792),
+            (GgmlDType::Q4K, 9_437_184, 12_582_912),
+            (GgmlDType::Q6K, 13_762_560, 20_971_520),
+            (GgmlDType::Q5K, 11_534_336, 0),
+        ] {
+            let large = tensor(StoredFormat::Quantized(format), [4096, 4096], stored);
+            assert_eq!(bytes(&large), stored + second, "{format:?}");
+        }
+    }
 
     #[test]
     fn a_view_is_read_in_its_own_order() {

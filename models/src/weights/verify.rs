@@ -60,15 +60,17 @@ pub struct Report {
     pub wrong_shape: Vec<ShapeMismatch>,
     /// Tensors of a format that cannot be a weight.
     pub wrong_format: Vec<FormatMismatch>,
+    /// Tensors that the network reads, in formats that cannot be read, with the names of these.
+    pub unreadable: Vec<(String, &'static str)>,
 }
 
 impl Report {
     /// Whether the network can be loaded.
     pub fn is_loadable(&self) -> bool {
-        self.missing.is_empty() && self.wrong_shape.is_empty() && self.wrong_format.is_empty()
+        self.errors().is_empty()
     }
 
-    /// The mistakes as errors: missing tensors first, then wrong shapes, then wrong formats. Unused tensors are not among them.
+    /// The mistakes as errors: missing tensors first, then wrong shapes, then formats. Unused tensors are not among them.
     pub fn errors(&self) -> Vec<ModelError> {
         let mut errors = Vec::new();
         if !self.missing.is_empty() {
@@ -85,6 +87,10 @@ impl Report {
             key: wrong.key.clone(),
             found: wrong.found.to_string(),
         }));
+        if !self.unreadable.is_empty() {
+            let (path, tensors) = (self.path.clone(), self.unreadable.clone());
+            errors.push(ModelError::UnreadableFormat { path, tensors });
+        }
         errors
     }
 }
@@ -116,12 +122,14 @@ pub fn verify(
                 found: tensor.shape.clone(),
             });
         }
-        if !tensor.format.is_weight() {
-            report.wrong_format.push(FormatMismatch {
+        match tensor.format {
+            StoredFormat::Unreadable(format) => report.unreadable.push((stored.clone(), format)),
+            format if !format.is_weight() => report.wrong_format.push(FormatMismatch {
                 file: checkpoint.file_of(tensor).to_owned(),
                 key: stored.clone(),
-                found: tensor.format,
-            });
+                found: format,
+            }),
+            _ => {}
         }
         used.insert(stored);
     }
