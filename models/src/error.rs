@@ -33,6 +33,14 @@ pub enum ModelError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of torch is damaged, or holds something else than tensors and plain values.
+    #[error("`{}` is refused: {reason}", path.display())]
+    Pth {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: crate::weights::PthError,
+    },
     /// A GGUF header is damaged or does not describe the bytes that follow it.
     #[error("`{}` is not a valid GGUF file: {reason}", path.display())]
     Gguf {
@@ -53,14 +61,6 @@ pub enum ModelError {
         path: PathBuf,
         /// Stored names and the names of their formats.
         tensors: Vec<(String, &'static str)>,
-    },
-    /// A file of torch is damaged, or holds something else than tensors and plain values.
-    #[error("`{}` is refused: {reason}", path.display())]
-    Pth {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: crate::weights::PthError,
     },
     /// A config file does not parse, or asks for something that is not supported.
     #[error("`{}`: {reason}", path.display())]

@@ -18,11 +18,11 @@ pub struct Checkpoint {
     path: PathBuf,
     files: Vec<PathBuf>,
     tensors: BTreeMap<String, StoredTensor>,
-    /// Of a GGUF file.
-    metadata: Option<Arc<GgufMetadata>>,
     /// Files that hold a part of each tensor; 1 for weights that are not split.
     ranks: usize,
     notes: Vec<String>,
+    /// Of a GGUF file.
+    metadata: Option<Arc<GgufMetadata>>,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +48,7 @@ impl Checkpoint {
         Err(ModelError::FileNotFound { path: single.clone(), searched: vec![single, index] })
     }
 
-    /// Opens one safetensors file, GGUF file or file of torch, whatever its name: the content decides.
+    /// Opens one file of safetensors, of torch or in GGUF, whatever its name: the content decides.
     ///
     /// # Errors
     /// As [`Checkpoint::open`] and [`Checkpoint::open_gguf`].
@@ -61,6 +61,15 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// Weights that were split among the `files` of several ranks.
+    pub(super) fn of_ranks(
+        path: PathBuf,
+        files: Vec<PathBuf>,
+        tensors: BTreeMap<String, StoredTensor>,
+    ) -> Self {
+        Self { ranks: files.len(), files, tensors, ..Self::empty(&path) }
+    }
+
     /// A GGUF file with its metadata and its tensors.
     pub(super) fn of_gguf(
         path: &Path,
@@ -71,18 +80,9 @@ impl Checkpoint {
         Self { files, tensors, metadata, ..Self::empty(path) }
     }
 
-    /// Weights that were split among the `files` of several ranks.
-    pub(super) fn of_ranks(
-        path: PathBuf,
-        files: Vec<PathBuf>,
-        tensors: BTreeMap<String, StoredTensor>,
-    ) -> Self {
-        Self { ranks: files.len(), files, tensors, ..Self::empty(&path) }
-    }
-
     fn empty(path: &Path) -> Self {
         let (files, tensors) = (Vec::new(), BTreeMap::new());
-        Self { path: path.to_owned(), files, tensors, metadata: None, ranks: 1, notes: Vec::new() }
+        Self { path: path.to_owned(), files, tensors, ranks: 1, notes: Vec::new(), metadata: None }
     }
 
     pub(super) fn open_index(path: &Path) -> Result<Self> {

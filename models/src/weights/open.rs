@@ -61,6 +61,7 @@ impl Checkpoint {
 /// The tensors of one file, which is the `file`-th of its checkpoint, and what is to be said about them.
 pub(super) fn tensors(path: &Path, file: usize) -> Result<(BTreeMap<String, StoredTensor>, Vec<String>)> {
     match Kind::of(path)? {
+        Kind::Gguf => Err(ModelError::config(path, "it is a GGUF file, which is never one of several")),
         Kind::Safetensors => {
             let header = Header::read(path)?;
             let tensors = header.tensors().iter().map(|tensor| {
@@ -100,6 +101,7 @@ pub(super) enum Kind {
     Safetensors,
     Gguf,
     Torch,
+    Gguf,
 }
 
 impl Kind {
@@ -109,6 +111,9 @@ impl Kind {
         // Opening a pipe would wait for somebody to write to it.
         if !std::fs::metadata(path).map_err(read)?.is_file() {
             return Err(ModelError::config(path, "it is no file"));
+        }
+        if Checkpoint::is_gguf(path)? {
+            return Ok(Self::Gguf);
         }
         let mut start = Vec::new();
         File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(read)?;

@@ -6,8 +6,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 thread_local! {
-    static HELD: Cell<usize> = const { Cell::new(0) };
-    static MOST: Cell<usize> = const { Cell::new(0) };
+    /// The bytes that this thread holds, fewer than none when it frees those of others, and the most that it held.
+    static HELD: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
 }
 
 struct Counting;
@@ -45,19 +45,21 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 fn count(more: usize, less: usize) {
-    // No counter any more while a thread ends.
+    // A thread that is ending has no counter any more.
     let _ = HELD.try_with(|held| {
-        held.set((held.get() + more).saturating_sub(less));
-        let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
+        let (now, most) = held.get();
+        let now = now + more as isize - less as isize;
+        held.set((now, most.max(now)));
     });
 }
 
 /// What `work` gives, and the most bytes that this thread held during it beyond those that it held before.
 pub(crate) fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
-    let before = HELD.get();
-    MOST.set(before);
+    let (before, _) = HELD.get();
+    HELD.set((before, before));
     let made = work();
-    (made, MOST.get() - before)
+    let (_, most) = HELD.get();
+    (made, most.saturating_sub(before) as usize)
 }
 
 #[test]
