@@ -133,8 +133,9 @@ impl Files {
         };
         let (loaded, is_finite) = self.with_bytes(tensor, span, |bytes| {
             let Some((offset, strides)) = view else { return copy(bytes, dtype, shape) };
-            let numbers = gather(bytes, dtype.size_in_bytes(), shape, offset, strides)
-                .ok_or_else(|| self.damaged(tensor, &format!("`{key}` leaves its storage")))?;
+            let numbers = gather(bytes, dtype.size_in_bytes(), shape, offset, strides).ok_or_else(|| {
+                self.damaged(tensor, &format!("`{key}` is a view that its storage does not have room for"))
+            })?;
             copy(&numbers, dtype, shape)
         })?;
         if !is_finite {
