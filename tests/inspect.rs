@@ -47,6 +47,7 @@ fn every_network_is_named_with_its_sizes_and_the_node_that_loads_it() {
         "text_encoders/gemma2",
         "text_encoders/t5",
         "text_encoders/clap_text",
+        "gguf/llama.gguf",
         "lumina_next_pipeline/text_encoder",
         "autoencoder_kl/sdxl_like",
         "audio_autoencoder1d/weights.safetensors",

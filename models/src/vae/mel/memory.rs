@@ -41,7 +41,7 @@ impl MelAutoencoderConfig {
     /// A residual block at its peak: what goes in, is normed and activated, and the convolution, which lays out every
     /// window of its input.
     fn convolution(&self, batch: usize, frames: u64, inputs: u64, outputs: u64, dtype: DType) -> u64 {
-        let channels = 3 * inputs + 3 * outputs + self.kernel_size.max(3) as u64 * inputs.max(outputs);
+        let channels = 3 * inputs + 4 * outputs + self.kernel_size.max(3) as u64 * inputs.max(outputs);
         (batch as u64 * frames).saturating_mul(channels).saturating_mul(dtype.size_in_bytes() as u64)
     }
 
