@@ -33,6 +33,14 @@ pub enum ModelError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of torch is damaged, or holds something else than tensors and plain values.
+    #[error("`{}` is refused: {reason}", path.display())]
+    Pth {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: crate::weights::PthError,
+    },
     /// A GGUF header is damaged or does not describe the bytes that follow it.
     #[error("`{}` is not a valid GGUF file: {reason}", path.display())]
     Gguf {

@@ -3,8 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(clippy::print_stdout, reason = "a measurement says what it found")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -13,59 +11,10 @@ use lumina_models::backbone::{Preset, identify};
 use lumina_models::weights::{Checkpoint, Expected, Header, KeyMap, Weights, verify};
 use lumina_models::{DType, Device, Interrupt};
 
-/// The allocator of the system, with the bytes of each thread counted.
-struct Counting;
+#[path = "weight_files/counting.rs"]
+mod counting;
 
-thread_local! {
-    /// Bytes that the thread has now, and the most that it had.
-    static BYTES: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
-}
-
-fn count(change: isize) {
-    // A thread that is ending has no counter any more.
-    let _ = BYTES.try_with(|bytes| {
-        let (now, most) = bytes.get();
-        let now = now + change;
-        bytes.set((now, most.max(now)));
-    });
-}
-
-#[expect(unsafe_code, reason = "an allocator is unsafe to write")]
-// SAFETY: every call goes on to the allocator of the system as it came; counting does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: as promised by the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: as promised by the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both exist for a moment at worst.
-        count(size as isize);
-        // SAFETY: as promised by the caller.
-        let moved = unsafe { System.realloc(pointer, layout, size) };
-        count(-(layout.size() as isize));
-        moved
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The most bytes that this thread had more than before at any moment of the work.
-fn most_bytes<T>(work: impl FnOnce() -> T) -> (usize, T) {
-    let (before, _) = BYTES.get();
-    BYTES.set((before, before));
-    let done = work();
-    let (_, most) = BYTES.get();
-    ((most - before) as usize, done)
-}
+use counting::peak;
 
 /// Writes a true header over a hole: the file system stores next to nothing.
 fn sparse(path: &Path, expected: &Expected) -> std::io::Result<u64> {
@@ -107,7 +56,7 @@ fn opening_five_billion_parameters_takes_less_than_fifty_megabytes() {
     };
     assert!(length > 20_000_000_000, "{length}");
     let before = resident();
-    let (most, tensors) = most_bytes(|| {
+    let (tensors, most) = peak(|| {
         let checkpoint = Checkpoint::open_file(&path).unwrap();
         let found = identify(&checkpoint).unwrap();
         assert_eq!(found.preset, Some("flag-dit-5b"));
@@ -130,7 +79,7 @@ fn opening_five_billion_parameters_takes_less_than_fifty_megabytes() {
     let (device, never) = (Device::Cpu, Interrupt::never());
     let weights = Weights::open(&checkpoint, KeyMap::identity(), DType::F32, &device, &never).unwrap();
     let shape = checkpoint.get("x_embedder.bias").unwrap().shape.clone();
-    let (most, tensor) = most_bytes(|| weights.tensor("x_embedder.bias", &shape).unwrap());
+    let (tensor, most) = peak(|| weights.tensor("x_embedder.bias", &shape).unwrap());
     assert_eq!(tensor.dims(), shape);
     assert!(most < 1_000_000, "{most}");
 }
@@ -155,7 +104,7 @@ fn a_lying_header_allocates_nothing_beyond_its_file() {
         let path = dir.path().join("w.safetensors");
         let bytes = [&length.to_le_bytes()[..], text.as_bytes(), &[0; 4]].concat();
         std::fs::write(&path, &bytes).unwrap();
-        let (most, result) = most_bytes(|| Header::read(&path).map(drop));
+        let (result, most) = peak(|| Header::read(&path).map(drop));
         assert!(result.is_err(), "{text}");
         // The header itself, what is parsed from it, and the message, which quotes names.
         let allowed = 3 * bytes.len() + 4096;

@@ -12,6 +12,9 @@ pub fn node_error(error: ModelError) -> NodeError {
         ModelError::FileNotFound { .. }
         | ModelError::Read { .. }
         | ModelError::Header { .. }
+        | ModelError::Pth { .. }
+        | ModelError::Gguf { .. }
+        | ModelError::UnreadableFormat { .. }
         | ModelError::Config { .. }
         | ModelError::MissingKeys { .. }
         | ModelError::Shape { .. }
@@ -32,6 +35,9 @@ pub fn mistake(input: &str, error: &ModelError) -> Mistake {
         ModelError::FileNotFound { .. } => Code::FileNotFound,
         ModelError::Read { .. }
         | ModelError::Header { .. }
+        | ModelError::Pth { .. }
+        | ModelError::Gguf { .. }
+        | ModelError::UnreadableFormat { .. }
         | ModelError::Config { .. }
         | ModelError::MissingKeys { .. }
         | ModelError::Shape { .. }

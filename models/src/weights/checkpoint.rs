@@ -1,4 +1,4 @@
-//! A set of safetensors files seen as one table of tensors, known from headers alone.
+//! A set of weight files seen as one table of tensors, known from headers alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,17 +7,20 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use serde::Deserialize;
 
-use super::Header;
 use super::gguf::GgufMetadata;
-use super::stored::{Span, Storage, StoredFormat, StoredTensor};
+use super::open::{self, Kind};
+use super::stored::{StoredFormat, StoredTensor};
 use crate::{ModelError, Result};
 
-/// One safetensors file, or several with an index; no weight byte is read.
+/// One weight file, or several that belong together; no weight byte is read.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     path: PathBuf,
     files: Vec<PathBuf>,
     tensors: BTreeMap<String, StoredTensor>,
+    /// Files that hold a part of each tensor; 1 for weights that are not split.
+    ranks: usize,
+    notes: Vec<String>,
     /// Of a GGUF file.
     metadata: Option<Arc<GgufMetadata>>,
 }
@@ -45,17 +48,26 @@ impl Checkpoint {
         Err(ModelError::FileNotFound { path: single.clone(), searched: vec![single, index] })
     }
 
-    /// Opens one safetensors or GGUF file, whatever its name.
+    /// Opens one file of safetensors, of torch or in GGUF, whatever its name: the content decides.
     ///
     /// # Errors
     /// As [`Checkpoint::open`] and [`Checkpoint::open_gguf`].
     pub fn open_file(path: &Path) -> Result<Self> {
-        if Self::is_gguf(path)? {
+        if Kind::of(path)? == Kind::Gguf {
             return Self::open_gguf(path);
         }
         let mut checkpoint = Self::empty(path);
         checkpoint.add_file(path)?;
         Ok(checkpoint)
+    }
+
+    /// Weights that were split among the `files` of several ranks.
+    pub(super) fn of_ranks(
+        path: PathBuf,
+        files: Vec<PathBuf>,
+        tensors: BTreeMap<String, StoredTensor>,
+    ) -> Self {
+        Self { ranks: files.len(), files, tensors, ..Self::empty(&path) }
     }
 
     /// A GGUF file with its metadata and its tensors.
@@ -69,10 +81,11 @@ impl Checkpoint {
     }
 
     fn empty(path: &Path) -> Self {
-        Self { path: path.to_owned(), files: Vec::new(), tensors: BTreeMap::new(), metadata: None }
+        let (files, tensors) = (Vec::new(), BTreeMap::new());
+        Self { path: path.to_owned(), files, tensors, ranks: 1, notes: Vec::new(), metadata: None }
     }
 
-    fn open_index(path: &Path) -> Result<Self> {
+    pub(super) fn open_index(path: &Path) -> Result<Self> {
         let text = std::fs::read(path).map_err(|source| ModelError::read(path, source))?;
         let index: Index =
             serde_json::from_slice(&text).map_err(|error| ModelError::config(path, error.to_string()))?;
@@ -107,25 +120,24 @@ impl Checkpoint {
     }
 
     fn add_file(&mut self, path: &Path) -> Result<()> {
-        let header = Header::read(path)?;
-        let file = self.files.len();
-        for tensor in header.tensors() {
-            let stored = StoredTensor {
-                format: StoredFormat::Plain(tensor.dtype),
-                shape: tensor.shape.clone(),
-                storage: Storage::Span(Span { file, start: tensor.start, end: tensor.end }),
-            };
-            if let Some(other) = self.tensors.insert(tensor.name.clone(), stored) {
+        let (tensors, notes) = open::tensors(path, self.files.len())?;
+        for (name, tensor) in tensors {
+            if let Some(other) = self.tensors.insert(name.clone(), tensor) {
                 let other =
                     self.files.get(other.file()).map_or_else(String::new, |file| file.display().to_string());
                 return Err(ModelError::Header {
                     path: path.to_owned(),
-                    reason: format!("`{}` is also in `{other}`", tensor.name),
+                    reason: format!("`{name}` is also in `{other}`"),
                 });
             }
         }
         self.files.push(path.to_owned());
+        self.notes.extend(notes);
         Ok(())
+    }
+
+    pub(super) fn add_notes(&mut self, notes: Vec<String>) {
+        self.notes.extend(notes);
     }
 
     /// The file, or the index of the shards.
@@ -172,6 +184,16 @@ impl Checkpoint {
     /// The file that holds `tensor`, or the first of its parts.
     pub fn file_of(&self, tensor: &StoredTensor) -> &Path {
         self.files.get(tensor.file()).map_or(self.path.as_path(), PathBuf::as_path)
+    }
+
+    /// Among how many ranks of its training the weights were split; 1 for nearly all.
+    pub fn ranks(&self) -> usize {
+        self.ranks
+    }
+
+    /// What was chosen where the files left a choice, and what beside the weights contradicts them; a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The number of stored numbers.

@@ -127,6 +127,14 @@ impl Weights {
         }
     }
 
+    /// Among how many ranks of its training the weights were split; 1 for nearly all.
+    pub fn ranks(&self) -> usize {
+        match &*self.source {
+            Source::Plan(_) => 1,
+            Source::Files(files) => files.ranks(),
+        }
+    }
+
     /// The matrix `name` under the prefix, kept quantised where the file has it so and products with it can be computed.
     ///
     /// # Errors

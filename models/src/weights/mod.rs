@@ -12,6 +12,9 @@ mod key_map;
 mod loader;
 mod mapping;
 mod matrix;
+mod open;
+pub mod pth;
+mod shards;
 mod stored;
 mod verify;
 
@@ -20,6 +23,7 @@ pub use header::{Header, TensorInfo};
 pub use key_map::KeyMap;
 pub use loader::Weights;
 pub use matrix::Matrix;
+pub use pth::{ModelArguments, PthArchive, PthError};
 pub use safetensors::Dtype as StoredType;
 pub use stored::{Span, Storage, StoredFormat, StoredTensor};
 pub use verify::{Expected, FormatMismatch, Report, ShapeMismatch, verify};

@@ -29,7 +29,7 @@ pub(crate) fn spec() -> NodeSpec {
          the last one, after the final norm, without a mask, prompts padded behind and ended by `</s>`. T5 (audio and\n\
          music): the last one, 77 tokens, of which padding counts too. BERT and CLAP: the last one.",
     )
-    .input(InputSpec::required("path", Type::Path, "the folder, or a weight file beside its `config.json`"))
+    .input(InputSpec::required("path", Type::Path, "the folder, or a weight file beside its `config.json`; a GGUF file of llama.cpp needs none"))
     .input(InputSpec::optional("tokenizer", Type::Path, "the folder of the tokenizer, or its `tokenizer.json`"))
     .input(layer_input(
         "the hidden state that counts: `second_to_last`, `last`, or after how many layers; by default as Lumina uses the \
