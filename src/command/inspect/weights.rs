@@ -1,9 +1,9 @@
 //! Weights: which network they are, of which size, and what loads them.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use lumina_models::weights::Checkpoint;
 use serde_json::{Map, Value, json};
 
@@ -20,10 +20,7 @@ pub(super) const PROBLEMS: &str = "problems";
 const EXTENSIONS: [&str; 6] = ["safetensors", "gguf", "pth", "pt", "ckpt", "bin"];
 
 /// The ending of an index of shards.
-const INDEX: &str = ".safetensors.index.json";
-
-/// Names of weight files in a folder, without their ending.
-const STEMS: [&str; 2] = ["diffusion_pytorch_model", "model"];
+const INDEX: &str = ".index.json";
 
 /// What a weight file, or the weights of a folder, are.
 pub(super) fn describe(path: &Path) -> Result<Value> {
@@ -43,9 +40,11 @@ pub(super) fn describe(path: &Path) -> Result<Value> {
     add("formats", json!(formats.into_iter().collect::<Vec<_>>().join(", ")));
     add("tensors", json!(tensors.len()));
     add("parameters", json!(checkpoint.parameter_count()));
+    if !checkpoint.notes().is_empty() {
+        add("notes", json!(checkpoint.notes()));
+    }
     // What loads a network takes the folder of the shards, not their index.
-    let is_index = path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(INDEX));
-    let found = network::find(if is_index { folder_of(path) } else { path }, &checkpoint);
+    let found = network::find(if is_index(path) { folder_of(path) } else { path }, &checkpoint);
     if found.is_empty() {
         add("loads as", json!("nothing: no network that is known here has these tensors"));
     }
@@ -85,17 +84,9 @@ fn described(found: Found) -> (&'static str, Value) {
 
 /// The headers of a weight file, of the index of its shards, or of the weights in a folder.
 fn open(path: &Path) -> Result<Checkpoint> {
-    if path.is_dir() {
-        return open_folder(path);
-    }
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let opened = match name.strip_suffix(INDEX) {
-        Some(stem) => Checkpoint::open(folder_of(path), stem),
-        None => Checkpoint::open_file(path),
-    };
     let is_meant =
-        EXTENSIONS.iter().any(|ending| super::has_extension(path, ending)) || name.ends_with(INDEX);
-    match opened {
+        path.is_dir() || is_index(path) || EXTENSIONS.iter().any(|ending| super::has_extension(path, ending));
+    match Checkpoint::open_any(path) {
         Err(_) if !is_meant => bail!(
             "cannot tell what `{}` is: expected a `.png` file, a weight file or a model folder",
             path.display()
@@ -104,36 +95,11 @@ fn open(path: &Path) -> Result<Checkpoint> {
     }
 }
 
+fn is_index(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(INDEX))
+}
+
 fn folder_of(file: &Path) -> &Path {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
-}
-
-fn open_folder(path: &Path) -> Result<Checkpoint> {
-    let mut files: Vec<PathBuf> = Vec::new();
-    for stem in STEMS {
-        if ["safetensors", "safetensors.index.json"]
-            .iter()
-            .any(|ending| path.join(format!("{stem}.{ending}")).is_file())
-        {
-            return Ok(Checkpoint::open(path, stem)?);
-        }
-    }
-    let entries = std::fs::read_dir(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    for entry in entries.flatten() {
-        if EXTENSIONS.iter().any(|ending| super::has_extension(&entry.path(), ending)) {
-            files.push(entry.path());
-        }
-    }
-    files.sort();
-    match files.as_slice() {
-        [only] => Ok(Checkpoint::open_file(only)?),
-        [] => bail!("`{}` has neither `model_index.json` nor weights", path.display()),
-        [first, ..] => bail!(
-            "`{}` has {} weight files: name one of them, such as `{}`",
-            path.display(),
-            files.len(),
-            first.display()
-        ),
-    }
 }
