@@ -9,10 +9,13 @@ mod error;
 mod guided;
 mod hub;
 mod kind;
+mod layer;
+mod loading;
 mod network;
 mod preview;
 mod sizes;
 mod tensor_file;
+mod tokens;
 pub mod value;
 
 pub use compute::{Compute, ComputeError};

@@ -92,6 +92,9 @@ impl FlagDit {
 
     /// Makes of a caption what does not change from step to step.
     ///
+    /// # Shapes
+    /// As [`NextDit::prepare`](super::NextDit::prepare).
+    ///
     /// # Errors
     /// As [`NextDit::prepare`](super::NextDit::prepare).
     pub fn prepare(&self, caption: &TextFeatures) -> Result<PreparedCaption> {

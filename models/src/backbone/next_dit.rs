@@ -99,6 +99,9 @@ impl NextDit {
 
     /// Makes of a caption what does not change from step to step.
     ///
+    /// # Shapes
+    /// The features are `[batch, tokens, cross_attention_dim]`, one row for each latent.
+    ///
     /// # Errors
     /// [`ModelError::Input`] when the features have other channels than the network reads, or when all tokens of a
     /// prompt are masked (its mean would be 0 / 0).
@@ -115,6 +118,10 @@ impl NextDit {
     ///
     /// Source: `forward_with_cfg` and `Attention.forward` of Lumina-T2X
     /// `lumina_next_compositional_generation/models/model.py`.
+    ///
+    /// # Shapes
+    /// The features of `captions` are `[regions, tokens, cross_attention_dim]`, those of `global` `[1, tokens,
+    /// cross_attention_dim]`.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare); [`ModelError::Input`] when there is not one region for each caption, or the

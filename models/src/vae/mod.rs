@@ -5,14 +5,18 @@ mod blocks;
 mod config;
 mod decoder;
 mod encoder;
+mod folder;
 mod gaussian;
 pub mod mel;
 mod memory;
+mod network;
 mod preview;
 mod tiles;
 
 pub use autoencoder::{AutoencoderKl, AutoencoderStage};
 pub use config::AutoencoderConfig;
+pub use folder::VaeFolder;
 pub use gaussian::Gaussian;
+pub use network::{VaeConfig, VaeKind, VaeNetwork};
 pub use preview::PreviewMap;
 pub use tiles::TileOptions;

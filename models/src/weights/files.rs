@@ -7,7 +7,7 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 
-use super::finite::copy;
+use super::finite::{copy, has_finite_scales};
 use super::loader::lock;
 use super::mapping::MappedFile;
 use super::matrix::quantized;
@@ -49,14 +49,14 @@ impl Files {
         &self.device
     }
 
+    /// Among how many ranks of its training the weights were split.
+    pub(super) fn ranks(&self) -> usize {
+        self.checkpoint.ranks()
+    }
+
     /// Whether there is such a tensor.
     pub(super) fn has(&self, canonical: &str) -> bool {
         self.keys.resolve(canonical, &self.checkpoint).is_some()
-    }
-
-    /// Among how many ranks the weights were split.
-    pub(super) fn ranks(&self) -> usize {
-        self.checkpoint.ranks()
     }
 
     /// The stored names that were never read.
@@ -86,7 +86,7 @@ impl Files {
             return Ok(None);
         };
         let (key, tensor) = self.find(canonical, shape)?;
-        let loaded = self.with_bytes(tensor, span, |bytes| quantized(bytes, format, shape, device))?;
+        let loaded = self.with_blocks(&key, tensor, span, |bytes| quantized(bytes, format, shape, device))?;
         lock(&self.used).insert(key);
         Ok(Some(loaded))
     }
@@ -123,19 +123,41 @@ impl Files {
                 let dequantized = |bytes: &[u8]| {
                     Ok(quantized(bytes, format, shape, &Device::Cpu)?.dequantize(&Device::Cpu)?)
                 };
-                return self.with_bytes(tensor, span, dequantized);
+                return self.with_blocks(key, tensor, span, dequantized);
             }
         };
         let (loaded, is_finite) = self.with_bytes(tensor, span, |bytes| {
             let Some((offset, strides)) = view else { return copy(bytes, dtype, shape) };
-            let numbers = gather(bytes, dtype.size_in_bytes(), shape, offset, strides)
-                .ok_or_else(|| self.damaged(tensor, &format!("`{key}` leaves its storage")))?;
+            let numbers = gather(bytes, dtype.size_in_bytes(), shape, offset, strides).ok_or_else(|| {
+                self.damaged(tensor, &format!("`{key}` is a view that its storage does not have room for"))
+            })?;
             copy(&numbers, dtype, shape)
         })?;
         if !is_finite {
             self.interrupt.not_finite(self.checkpoint.file_of(tensor), key);
         }
         Ok(loaded)
+    }
+
+    /// As [`with_bytes`](Self::with_bytes), for a quantised tensor, of which the scales are looked at too.
+    fn with_blocks<T>(
+        &self,
+        key: &str,
+        tensor: &StoredTensor,
+        span: &Span,
+        copy: impl FnOnce(&[u8]) -> Result<T>,
+    ) -> Result<T> {
+        let (copied, is_finite) = self.with_bytes(tensor, span, |bytes| {
+            let is_finite = match tensor.format {
+                StoredFormat::Quantized(format) => has_finite_scales(bytes, format),
+                _ => true,
+            };
+            Ok((copy(bytes)?, is_finite))
+        })?;
+        if !is_finite {
+            self.interrupt.not_finite(self.checkpoint.file_of(tensor), key);
+        }
+        Ok(copied)
     }
 
     /// Hands the bytes of `span` to `copy`, after which they no longer count as memory of this process.
@@ -155,7 +177,11 @@ impl Files {
     }
 
     fn damaged(&self, tensor: &StoredTensor, reason: &str) -> ModelError {
-        ModelError::Header { path: self.checkpoint.file_of(tensor).to_owned(), reason: reason.to_owned() }
+        let (path, reason) = (self.checkpoint.file_of(tensor).to_owned(), reason.to_owned());
+        match self.checkpoint.gguf_metadata() {
+            Some(_) => ModelError::Gguf { path, reason },
+            None => ModelError::Header { path, reason },
+        }
     }
 
     fn readable(&self, key: &str, tensor: &StoredTensor) -> Result<Readable> {

@@ -2,6 +2,7 @@
 
 use std::ops::BitOr;
 
+use candle_core::quantized::GgmlDType;
 use candle_core::{DType, Device, Tensor};
 use half::vec::HalfBitsVecExt;
 use half::{bf16, f16};
@@ -49,6 +50,24 @@ pub(super) fn copy(bytes: &[u8], dtype: DType, shape: &[usize]) -> Result<(Tenso
     })
 }
 
+/// Whether all scales of the blocks in `bytes` are finite: nothing else in a block can be no number.
+pub(super) fn has_finite_scales(bytes: &[u8], format: GgmlDType) -> bool {
+    // Where the numbers of 16 bits are in a block: scales, and what is added or subtracted.
+    let places: &[usize] = match format {
+        GgmlDType::Q4_0 | GgmlDType::Q5_0 | GgmlDType::Q8_0 => &[0],
+        GgmlDType::Q4_1 | GgmlDType::Q5_1 | GgmlDType::Q4K | GgmlDType::Q5K => &[0, 2],
+        GgmlDType::Q2K => &[80, 82],
+        GgmlDType::Q3K => &[108],
+        GgmlDType::Q6K => &[208],
+        _ => &[],
+    };
+    let is_finite = |block: &[u8], place: usize| {
+        let number = block.get(place..place + 2).and_then(|bytes| <[u8; 2]>::try_from(bytes).ok());
+        number.is_none_or(|bytes| f16::from_le_bytes(bytes).is_finite())
+    };
+    bytes.chunks_exact(format.type_size()).all(|block| places.iter().all(|&place| is_finite(block, place)))
+}
+
 /// The numbers, and what `look` gives for each of them, put together with "or".
 fn take<T: Copy, Bits: Copy + Default + BitOr<Output = Bits>, const SIZE: usize>(
     bytes: &[u8],
@@ -94,6 +113,39 @@ mod tests {
                 let before = std::mem::replace(&mut numbers[place], odd);
                 assert!(!copy(&bytes(&numbers, dtype), dtype, &[count]).unwrap().1, "{dtype:?} {place}");
                 numbers[place] = before;
+            }
+        }
+    }
+
+    #[test]
+    fn one_scale_that_is_no_number_is_seen_in_every_format() {
+        use candle_core::quantized::QTensor;
+        let numbers: Vec<f32> = (0..1024).map(|k| (k as f32 * 0.3).sin()).collect();
+        let numbers = Tensor::from_vec(numbers, (2, 512), &Device::Cpu).unwrap();
+        for format in [
+            GgmlDType::Q4_0,
+            GgmlDType::Q4_1,
+            GgmlDType::Q5_0,
+            GgmlDType::Q5_1,
+            GgmlDType::Q8_0,
+            GgmlDType::Q2K,
+            GgmlDType::Q3K,
+            GgmlDType::Q4K,
+            GgmlDType::Q5K,
+            GgmlDType::Q6K,
+        ] {
+            let whole = QTensor::quantize(&numbers, format).unwrap().data().unwrap().into_owned();
+            assert!(has_finite_scales(&whole, format), "{format:?}");
+            // Found by turning every pair of bytes into an infinity: numbers are lost where there is a scale.
+            for at in (0..format.type_size() - 1).step_by(2) {
+                let mut bytes = whole.clone();
+                let at = bytes.len() - format.type_size() + at;
+                bytes[at..at + 2].copy_from_slice(&f16::INFINITY.to_le_bytes());
+                let loaded =
+                    super::super::matrix::quantized(&bytes, format, &[2, 512], &Device::Cpu).unwrap();
+                let loaded = loaded.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap();
+                let is_finite = loaded.to_vec1::<f32>().unwrap().iter().all(|number| number.is_finite());
+                assert_eq!(has_finite_scales(&bytes, format), is_finite, "{format:?} {at}");
             }
         }
     }

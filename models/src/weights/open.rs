@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::pth::{ModelArguments, PthArchive, PthTensor};
 use super::shards::{self, RankName};
 use super::stored::{Span, Storage, StoredFormat, StoredTensor};
-use super::{Checkpoint, Header};
+use super::{Checkpoint, Header, gguf};
 use crate::{ModelError, Result};
 
 /// How the names of weight files end, the best first.
@@ -110,16 +110,15 @@ impl Kind {
         if !std::fs::metadata(path).map_err(read)?.is_file() {
             return Err(ModelError::config(path, "it is no file"));
         }
-        if Checkpoint::is_gguf(path)? {
-            return Ok(Self::Gguf);
-        }
         let mut start = Vec::new();
         File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(read)?;
         // The length of a header of safetensors, which has no more than 32 bits.
         let is_length = start.get(4..8) == Some(&[0; 4]);
         let extension = path.extension().and_then(|extension| extension.to_str());
         let is_named_torch = matches!(extension, Some("pth" | "pt" | "ckpt" | "bin"));
-        Ok(if start.starts_with(b"PK") || (is_named_torch && !is_length) {
+        Ok(if start.starts_with(&gguf::header::MAGIC) {
+            Self::Gguf
+        } else if start.starts_with(b"PK") || (is_named_torch && !is_length) {
             Self::Torch
         } else {
             Self::Safetensors

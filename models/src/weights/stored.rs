@@ -157,7 +157,8 @@ fn block_name(format: GgmlDType) -> &'static str {
     }
 }
 
-/// The numbers of a view one after the other, each `size` bytes; none when the view leaves its storage.
+/// The numbers of a view one after the other, each `size` bytes; none when the view leaves its storage, or has more
+/// numbers than it: a stride of 0 would let a small file ask for all of the memory.
 pub(super) fn gather(
     storage: &[u8],
     size: usize,
@@ -166,7 +167,8 @@ pub(super) fn gather(
     strides: &[usize],
 ) -> Option<Vec<u8>> {
     let count = shape.iter().try_fold(1_usize, |all, &length| all.checked_mul(length))?;
-    let mut numbers = Vec::with_capacity(count.checked_mul(size)?.min(storage.len()));
+    let bytes = count.checked_mul(size).filter(|&bytes| bytes <= storage.len())?;
+    let mut numbers = Vec::with_capacity(bytes);
     let mut place = vec![0_usize; shape.len()];
     for _ in 0..count {
         let mut steps = place.iter().zip(strides);
@@ -228,5 +230,7 @@ mod tests {
         assert_eq!(gather(&storage, 2, &[2], 5, &[1]), None);
         assert_eq!(gather(&storage, 2, &[2], 0, &[usize::MAX]), None);
         assert_eq!(gather(&storage, 4, &[usize::MAX, 2], 0, &[0, 0]), None);
+        assert_eq!(gather(&storage, 4, &[1 << 40], 0, &[0]), None);
+        assert_eq!(gather(&storage, 4, &[3], 0, &[0]), Some(vec![0; 12]));
     }
 }

@@ -29,6 +29,7 @@ mod layouts;
 mod next_dit;
 mod pipeline;
 mod precision;
+mod precision_table;
 mod text_backbones;
 mod text_encoders;
 mod text_folders;

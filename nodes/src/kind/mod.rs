@@ -8,8 +8,16 @@ mod schedule_flow;
 mod tensor_compare;
 mod tensor_latent;
 mod tensor_load;
+mod tensor_reshape;
 mod tensor_save;
 mod text_encode;
+mod text_hidden;
+mod text_load;
+mod vae_decode;
+mod vae_encode;
+mod vae_load;
+mod vocoder_load;
+mod vocoder_wave;
 
 use lumina_engine::Registry;
 
@@ -32,6 +40,14 @@ pub fn plugin(registry: &mut Registry) {
         .add(tensor_compare::spec(), tensor_compare::TensorCompare)
         .add(tensor_latent::spec(), tensor_latent::TensorLatent)
         .add(tensor_load::spec(), tensor_load::TensorLoad)
+        .add(tensor_reshape::spec(), tensor_reshape::TensorReshape)
         .add(tensor_save::spec(), tensor_save::TensorSave)
-        .add(text_encode::spec(), text_encode::TextEncode);
+        .add(text_encode::spec(), text_encode::TextEncode)
+        .add(text_hidden::spec(), text_hidden::TextHidden)
+        .add(text_load::spec(), text_load::TextLoad)
+        .add(vae_decode::spec(), vae_decode::VaeDecode)
+        .add(vae_encode::spec(), vae_encode::VaeEncode)
+        .add(vae_load::spec(), vae_load::VaeLoad)
+        .add(vocoder_load::spec(), vocoder_load::VocoderLoad)
+        .add(vocoder_wave::spec(), vocoder_wave::VocoderWave);
 }

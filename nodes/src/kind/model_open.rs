@@ -6,12 +6,17 @@ use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
     World,
 };
+use lumina_models::PipelineFolder;
+use lumina_models::text::TextConfig;
+use lumina_models::vae::{VaeConfig, VaeNetwork};
 use lumina_models::weights::StoredTensor;
-use lumina_models::{ModelError, PipelineFolder};
 
+use crate::error::mistakes;
 use crate::hub::{self, Place};
 use crate::sizes::with_sizes;
-use crate::value::{BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, type_of};
+use crate::value::{
+    BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, autoencoder_facts, type_of,
+};
 use crate::{Compute, interrupt, mistake, node_error, warn};
 
 pub(crate) struct ModelOpen;
@@ -52,7 +57,7 @@ impl Node for ModelOpen {
         }
         let report = PipelineFolder::verify(&found);
         if !report.is_loadable() {
-            return Err(mistakes(&report.errors));
+            return Err(mistakes("path", &report.errors));
         }
         let folder = PipelineFolder::open(&found).map_err(|error| vec![mistake("path", &error)])?;
         let warnings =
@@ -75,11 +80,12 @@ impl Node for ModelOpen {
         call.progress(1, 3, "part");
         let backbone = folder.load_backbone(&device, dtype, &stop).map_err(node_error)?;
         call.progress(2, 3, "part");
-        let autoencoder = Arc::new(folder.load_autoencoder(&device, dtype, &stop).map_err(node_error)?);
+        let autoencoder = folder.load_autoencoder(&device, dtype, &stop).map_err(node_error)?;
         call.progress(3, 3, "part");
         warn(call, &stop);
 
-        let half = bytes.autoencoder / 2;
+        let network = VaeNetwork::Image(Box::new(autoencoder));
+        let (encoder, decoder) = EncoderValue::halves(network, &space, bytes.autoencoder);
         Ok(vec![
             Value::domain(TextEncoderValue { encoder: Arc::new(text_encoder), bytes: bytes.text_encoder }),
             Value::domain(BackboneValue {
@@ -87,37 +93,17 @@ impl Node for ModelOpen {
                 space: space.clone(),
                 bytes: bytes.backbone,
             }),
-            Value::domain(EncoderValue {
-                network: Arc::clone(&autoencoder),
-                space: space.clone(),
-                bytes: half,
-            }),
-            Value::domain(DecoderValue { network: autoencoder, space: space.clone(), bytes: half }),
+            Value::domain(encoder),
+            Value::domain(decoder),
             Value::domain(space),
             Value::Float(folder.scheduler.shift),
         ])
     }
 }
 
-/// Mistakes of a folder. A wrong config gives one for each tensor: of many the first few tell enough.
-fn mistakes(errors: &[ModelError]) -> Vec<Mistake> {
-    const SHOWN: usize = 3;
-    let is_shape = |error: &&ModelError| matches!(error, ModelError::Shape { .. });
-    let more = errors.iter().filter(is_shape).count().saturating_sub(SHOWN);
-    let shapes = errors.iter().filter(is_shape).take(SHOWN);
-    let others = errors.iter().filter(|error| !is_shape(error));
-    let mut mistakes: Vec<Mistake> = others.chain(shapes).map(|error| mistake("path", error)).collect();
-    if let Some(last) = mistakes.last_mut()
-        && more > 0
-    {
-        last.help.push(format!("{more} more tensors have other shapes than the config says"));
-    }
-    mistakes
-}
-
 fn facts(folder: &PipelineFolder, world: &dyn World) -> lumina_models::Result<Inference> {
     let space = Space::new(&folder.backbone, &folder.autoencoder);
-    let text = folder.text_encoder.hidden_size;
+    let text = TextConfig::Decoder(folder.text_encoder.clone());
     let Compute { device, dtype, .. } = Compute::of(world);
     let kept = folder.part_bytes(&device, dtype)?.sum();
     // A tensor is read as it is stored, then converted; mapped pages are given back after each.
@@ -125,12 +111,14 @@ fn facts(folder: &PipelineFolder, world: &dyn World) -> lumina_models::Result<In
     let tensors = weights.iter().flat_map(|weights| weights.tensors().values());
     let largest = tensors.map(StoredTensor::byte_size).max().unwrap_or(0);
     let backbone = space.fact(type_of::<BackboneValue>());
+    let autoencoder = VaeConfig::Image(folder.autoencoder.clone());
+    let [encoder, decoder, of_space] = autoencoder_facts(&autoencoder, Some(&space));
     let outputs = [
-        with_sizes(Fact::of(type_of::<TextEncoderValue>()).with("text width", text), &folder.text_encoder),
+        TextEncoderValue::fact(&text, text.usage().state, true),
         with_sizes(backbone.with("text width", folder.backbone.cross_attention_dim), &folder.backbone),
-        with_sizes(space.fact(type_of::<EncoderValue>()), &folder.autoencoder),
-        with_sizes(space.fact(type_of::<DecoderValue>()), &folder.autoencoder),
-        space.fact(type_of::<Space>()),
+        encoder,
+        decoder,
+        of_space,
         Fact::constant(Value::Float(folder.scheduler.shift)),
     ];
     Ok(Inference::new(outputs, Memory::new(kept + largest, kept)).files(folder.files()))

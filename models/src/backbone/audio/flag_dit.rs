@@ -150,6 +150,9 @@ impl AudioFlagDit {
 
     /// As [`velocity`](Self::velocity), and shows the state at every [`Stage`].
     ///
+    /// # Shapes
+    /// As [`velocity`](Self::velocity).
+    ///
     /// # Errors
     /// As [`velocity`](Self::velocity), and those of `observe`.
     pub fn velocity_observed(

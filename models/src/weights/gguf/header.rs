@@ -13,7 +13,7 @@ use crate::weights::StoredFormat;
 use crate::{ModelError, Result};
 
 /// The first bytes of every GGUF file.
-pub(super) const MAGIC: [u8; 4] = *b"GGUF";
+pub(in crate::weights) const MAGIC: [u8; 4] = *b"GGUF";
 const MAX_DIMENSIONS: u32 = 4;
 const MAX_NAME_BYTES: u64 = 1024;
 /// Far above any real file.

@@ -1,5 +1,7 @@
 //! What is accepted and what is refused, from headers written byte by byte.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Writes a file as the format describes it.
@@ -226,4 +228,40 @@ fn a_format_that_cannot_be_read_is_still_described() {
     let header = Writer::new().tensor("w", &[32], 20, 0).tensor("v", &[4], 26, 32).parse().unwrap();
     let formats: Vec<_> = header.tensors().iter().map(|tensor| tensor.format.to_string()).collect();
     assert_eq!(formats, ["IQ4_NL", "I32"]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn any_bytes_behind_the_magic_are_no_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        length in any::<u64>(),
+    ) {
+        let bytes = [b"GGUF\x03\0\0\0".as_slice(), &bytes].concat();
+        let _ = GgufHeader::parse(&bytes, length);
+    }
+
+    #[test]
+    fn flipped_bytes_are_no_panic(
+        flips in prop::collection::vec((8..220_usize, any::<u8>()), 1..6),
+        claimed in prop::option::of(any::<u64>()),
+    ) {
+        let mut bytes = Writer::new()
+            .value("general.alignment", 4, &64_u32.to_le_bytes())
+            .value("list", 9, &list(9, 2, &[list(8, 1, &text("x")), list(6, 2, &[0; 8])].concat()))
+            .tensor("v", &[16, 2], 0, 0)
+            .tensor("w", &[32], 8, 128)
+            .bytes();
+        bytes.resize(512, 0);
+        for (at, value) in flips {
+            bytes[at] = value;
+        }
+        if let Ok(header) = GgufHeader::parse(&bytes, claimed.unwrap_or(512)) {
+            for pair in header.tensors().windows(2) {
+                prop_assert!(pair[0].end <= pair[1].start);
+            }
+            prop_assert!(header.tensors().iter().all(|tensor| tensor.end <= claimed.unwrap_or(512)));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! GGUF files: quantised weights with what is known of their network, as llama.cpp writes them.
 
-mod header;
+pub(super) mod header;
 mod kind;
 mod metadata;
 mod open;

@@ -1,11 +1,8 @@
 //! A GGUF file as a checkpoint.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use super::GgufHeader;
-use super::header::MAGIC;
 use crate::weights::{Checkpoint, Span, Storage, StoredTensor};
 use crate::{ModelError, Result};
 
@@ -30,17 +27,5 @@ impl Checkpoint {
             (tensor.name, StoredTensor { format: tensor.format, shape: tensor.shape, storage })
         });
         Ok(Self::of_gguf(path, metadata, tensors.collect()))
-    }
-
-    /// Whether the file at `path` begins as a GGUF file does.
-    ///
-    /// # Errors
-    /// [`ModelError::FileNotFound`] or [`ModelError::Read`] when the file cannot be read.
-    pub fn is_gguf(path: &Path) -> Result<bool> {
-        let file = File::open(path).map_err(|source| ModelError::read(path, source))?;
-        let mut first = Vec::new();
-        let limit = MAGIC.len() as u64;
-        file.take(limit).read_to_end(&mut first).map_err(|source| ModelError::read(path, source))?;
-        Ok(first == MAGIC)
     }
 }
