@@ -49,6 +49,24 @@ fn the_first_of_a_folder_is_opened() {
 }
 
 #[test]
+fn the_content_says_what_a_file_is() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
+    let dir = tempfile::tempdir().unwrap();
+    for (from, tensor) in [
+        ("gguf/formats.gguf", None),
+        ("pth/tensors.pth", Some("whole")),
+        ("pth/tensors.safetensors", Some("whole")),
+    ] {
+        let path = dir.path().join("weights.bin");
+        std::fs::copy(golden.join(from), &path).unwrap();
+        let checkpoint = Checkpoint::open_any(dir.path()).unwrap();
+        assert!(!checkpoint.tensors().is_empty(), "{from}");
+        assert!(tensor.is_none_or(|name| checkpoint.get(name).is_some()), "{from}");
+        assert_eq!(checkpoint.gguf_metadata().is_some(), tensor.is_none(), "{from}");
+    }
+}
+
+#[test]
 fn a_folder_without_weights_or_with_too_many_says_so() {
     for (files, part) in [
         (
