@@ -19,9 +19,14 @@ for config in $(find "$golden" weights -name tokenizer_config.json); do
     number=$((number + 1))
     cp "$config" "$corpus/tokenizer/$number.json"
 done
-cp "$golden"/lumina_next_pipeline/png/pipe_small.0.png docs/t2i-tiny.png "$corpus/picture"
+cp docs/t2i-tiny.png "$corpus/picture"
 for file in ae1d_tiny_f64 vae_tiny_f64; do
     cp "$golden/$file.safetensors" "$corpus/safetensors"
     # The header alone, behind which the target puts its length.
     tail -c +9 "$golden/$file.safetensors" | head -c 600 > "$corpus/safetensors/$file.header"
+done
+cp "$golden"/gguf/*.gguf "$corpus/gguf"
+for file in "$golden"/pth/*.p*t*; do
+    cp "$file" "$corpus/zip"
+    unzip -p "$file" '*/data.pkl' > "$corpus/pickle/$(basename "$file").pkl" 2>/dev/null || true
 done

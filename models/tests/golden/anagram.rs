@@ -86,7 +86,6 @@ fn both_phases_are_those_of_the_original_code() {
             tol_abs: Value::Null,
             optional: false,
             optional_outputs: Vec::new(),
-            png: Vec::new(),
         };
         let rope = RopeFactors { linear: 1.0, ntk: inner.number("scale_factor").unwrap_or(1.0) };
         let options = options(&inner, rope);

@@ -27,8 +27,6 @@ pub(crate) struct Case {
     pub(crate) optional: bool,
     #[serde(default)]
     pub(crate) optional_outputs: Vec<String>,
-    #[serde(default)]
-    pub(crate) png: Vec<String>,
 }
 
 impl Case {

@@ -156,12 +156,16 @@ impl Pipeline {
         let what = format!("{} model_time", case.name);
         check_values(&what, &found, &expected, case.tolerance("model_time"));
         for (when, time) in [("first", times[0]), ("last", times[times.len() - 1])] {
-            let recorded = |part: &str| self.golden.get(case, &format!("dbg.rope_{part}_{when}"));
-            let (rows, columns) = (recorded("cos").dims()[0], recorded("cos").dims()[1]);
-            let head_dim = self.network.config().head_dim();
-            let table = grid_table(rows, columns, head_dim, scaling.factors_at(time), &Device::Cpu).unwrap();
-            for (part, found) in [("cos", &table.cos), ("sin", &table.sin)] {
-                let expected = recorded(part).flatten_to(1).unwrap();
+            for part in ["cos", "sin"] {
+                // A table that is equal to that of an earlier case is not kept.
+                let recorded = self.golden.find(&format!("{}.dbg.rope_{part}_{when}", case.name));
+                let Some(expected) = recorded else { continue };
+                let (rows, columns) = (expected.dims()[0], expected.dims()[1]);
+                let head_dim = self.network.config().head_dim();
+                let factors = scaling.factors_at(time);
+                let table = grid_table(rows, columns, head_dim, factors, &Device::Cpu).unwrap();
+                let found = if part == "cos" { &table.cos } else { &table.sin };
+                let expected = expected.flatten_to(1).unwrap();
                 check(&format!("{} rope_{part}_{when}", case.name), found, &expected, 2e-5);
             }
         }
@@ -174,26 +178,7 @@ impl Pipeline {
         let decoded = autoencoder.decode(&latent, &interrupt).unwrap();
         let what = format!("{} decoded", case.name);
         check(&what, &decoded, self.golden.get(case, "decoded"), case.tolerance("decoded"));
-        assert_eq!(case.png.len(), decoded.dims()[0], "{}", case.name);
-        for (index, file) in case.png.iter().enumerate() {
-            let pixels = decoded.get(index).unwrap().permute([1, 2, 0]).unwrap();
-            let bytes = values(&pixels)
-                .into_iter()
-                .map(|value| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round());
-            let expected = read_png(file);
-            check_values(&format!("{} {file}", case.name), &bytes.collect::<Vec<_>>(), &expected, 1.0);
-        }
     }
-}
-
-fn read_png(file: &str) -> Vec<f32> {
-    let file = std::fs::File::open(golden(FOLDER).join(file)).unwrap();
-    let mut reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().unwrap();
-    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
-    let info = reader.next_frame(&mut bytes).unwrap();
-    assert_eq!((info.color_type, info.bit_depth), (png::ColorType::Rgb, png::BitDepth::Eight));
-    bytes.truncate(info.buffer_size());
-    bytes.into_iter().map(f32::from).collect()
 }
 
 #[test]
