@@ -8,6 +8,7 @@ mod header;
 mod key_map;
 mod loader;
 mod mapping;
+mod place;
 mod verify;
 
 pub use checkpoint::{Checkpoint, StoredTensor};

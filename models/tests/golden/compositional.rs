@@ -1,7 +1,7 @@
 //! Captions for regions, against the original code.
 
 use candle_core::{Device, Tensor};
-use lumina_models::backbone::{CellOrder, NextDit, NextDitConfig, Region, RopeScaling, Stage};
+use lumina_models::backbone::{Backbone, CellOrder, NextDit, NextDitConfig, Region, RopeScaling, Stage};
 use lumina_models::{DType, Interrupt};
 
 use crate::backbone_cases::{check_stage, checkpoint, doubled, guided, options};

@@ -21,6 +21,7 @@ mod gemma;
 mod hostile;
 mod layouts;
 mod next_dit;
+mod open_backbone;
 mod pipeline;
 mod precision;
 mod text_backbones;

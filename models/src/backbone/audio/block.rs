@@ -73,6 +73,19 @@ pub(crate) struct ContextKeys {
     value: Tensor,
 }
 
+impl ContextKeys {
+    /// Those of the rows `start..start + count`.
+    pub(crate) fn rows(&self, start: usize, count: usize) -> Result<Self> {
+        let part = |tensor: &Tensor| tensor.narrow(0, start, count)?.contiguous();
+        Ok(Self { key: part(&self.key)?, value: part(&self.value)? })
+    }
+
+    pub(crate) fn byte_size(&self) -> u64 {
+        let bytes = |tensor: &Tensor| (tensor.elem_count() * tensor.dtype().size_in_bytes()) as u64;
+        bytes(&self.key) + bytes(&self.value)
+    }
+}
+
 /// Attention over the frames and, gated per head, over the context, with one output projection.
 ///
 /// Source: `Attention` of the same file.

@@ -31,8 +31,8 @@ pub fn model_time(time: f64) -> f64 {
 #[derive(Clone, Debug)]
 pub struct PreparedContext {
     /// `[batch, hidden_size]`.
-    pooled: Tensor,
-    layers: Vec<ContextKeys>,
+    pub(super) pooled: Tensor,
+    pub(super) layers: Vec<ContextKeys>,
 }
 
 /// The Flag-DiT of Lumina's audio and music.

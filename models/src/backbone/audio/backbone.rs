@@ -1,0 +1,62 @@
+//! The network of sound as one backbone among others.
+
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::{AudioFlagDit, PreparedContext, model_time};
+use crate::Result;
+use crate::backbone::any::{Backbone, Conditioning, Observe, Prepared, own, unwanted};
+use crate::backbone::{BackboneConfig, ForwardOptions, Profile};
+
+impl Prepared for PreparedContext {
+    fn batch(&self) -> usize {
+        self.pooled.dims().first().copied().unwrap_or(0)
+    }
+
+    fn rows(&self, start: usize, count: usize) -> Result<Arc<dyn Prepared>> {
+        Ok(Arc::new(Self {
+            pooled: self.pooled.narrow(0, start, count)?.contiguous()?,
+            layers: self.layers.iter().map(|keys| keys.rows(start, count)).collect::<Result<_>>()?,
+        }))
+    }
+
+    fn byte_size(&self) -> u64 {
+        let pooled = (self.pooled.elem_count() * self.pooled.dtype().size_in_bytes()) as u64;
+        pooled + self.layers.iter().map(|keys| keys.byte_size()).sum::<u64>()
+    }
+}
+
+/// Times are those of the flow, which [`model_time`] converts. Of the options only the interrupt counts.
+impl Backbone for AudioFlagDit {
+    fn profile(&self) -> Profile {
+        BackboneConfig::AudioFlagDit(self.config().clone()).profile()
+    }
+
+    fn device(&self) -> &Device {
+        self.device()
+    }
+
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn bind(&self, conditioning: &Conditioning) -> Result<Arc<dyn Prepared>> {
+        match conditioning {
+            Conditioning::Context(context) => Ok(Arc::new(self.prepare(context)?)),
+            other => Err(unwanted(self, other)),
+        }
+    }
+
+    fn forward_observed(
+        &self,
+        latent: &Tensor,
+        time: &[f64],
+        prepared: &dyn Prepared,
+        options: &ForwardOptions,
+        observe: &mut Observe<'_>,
+    ) -> Result<Tensor> {
+        let times: Vec<f64> = time.iter().map(|time| model_time(*time)).collect();
+        self.velocity_observed(latent, &times, own(prepared)?, &options.interrupt, observe)
+    }
+}
