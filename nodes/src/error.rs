@@ -42,6 +42,22 @@ pub fn mistake(input: &str, error: &ModelError) -> Mistake {
     Mistake::at(input, with_causes(error)).code(code)
 }
 
+/// Mistakes of weights at an input. A wrong config gives one for each tensor: of many the first few tell enough.
+pub(crate) fn mistakes(input: &str, errors: &[ModelError]) -> Vec<Mistake> {
+    const SHOWN: usize = 3;
+    let is_shape = |error: &&ModelError| matches!(error, ModelError::Shape { .. });
+    let more = errors.iter().filter(is_shape).count().saturating_sub(SHOWN);
+    let shapes = errors.iter().filter(is_shape).take(SHOWN);
+    let others = errors.iter().filter(|error| !is_shape(error));
+    let mut mistakes: Vec<Mistake> = others.chain(shapes).map(|error| mistake(input, error)).collect();
+    if let Some(last) = mistakes.last_mut()
+        && more > 0
+    {
+        last.help.push(format!("{more} more tensors have other shapes than the config says"));
+    }
+    mistakes
+}
+
 /// A question for the networks that the engine's flag answers.
 pub fn interrupt(cancel: &Cancel) -> Interrupt {
     let cancel = cancel.clone();

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use lumina_models::backbone::{ForwardOptions, NextDit, PreparedCaption, RopeScaling};
+use lumina_models::backbone::{
+    Backbone, Conditioning, ForwardOptions, Prepared, Profile, RopeFactors, RopeScaling,
+};
 use lumina_models::flow::Guidance;
 use lumina_models::text::TextFeatures;
 use lumina_models::{Interrupt, ModelError, Result};
@@ -12,17 +14,19 @@ use crate::value::{Space, VelocityField};
 
 /// What of prompts does not change from step to step: the prompts, then what to move away from where guidance acts.
 pub(crate) fn prepare(
-    network: &NextDit,
+    network: &dyn Backbone,
     positive: &TextFeatures,
     negative: &TextFeatures,
     times: usize,
     guidance: Guidance,
-) -> Result<PreparedCaption> {
+) -> Result<Arc<dyn Prepared>> {
     let positive = positive.repeat(times)?;
-    if !guidance.is_active() {
-        return network.prepare(&positive);
-    }
-    network.prepare(&TextFeatures::concat(&[&positive, &negative.repeat(times)?])?)
+    let caption = if guidance.is_active() {
+        TextFeatures::concat(&[&positive, &negative.repeat(times)?])?
+    } else {
+        positive
+    };
+    network.bind(&Conditioning::Caption(caption))
 }
 
 /// When positions are stretched.
@@ -50,24 +54,37 @@ impl Stretch {
         }
     }
 
-    /// The square root of the ratio of areas, or 1.
-    fn factor(self, area: usize, training_side: usize) -> f64 {
-        let factor = (area as f64).sqrt() / training_side as f64;
+    /// The square root of the ratio of areas, or 1; also where nothing is known of the training.
+    fn factor(self, area: usize, training_side: Option<usize>) -> f64 {
+        let Some(side) = training_side else { return 1.0 };
+        let factor = (area as f64).sqrt() / side as f64;
         match self {
             Stretch::Never => 1.0,
             Stretch::AboveTraining if factor <= 1.0 => 1.0,
             Stretch::AboveTraining | Stretch::Always => factor,
         }
     }
+
+    /// How positions change for a latent of `area` cells.
+    ///
+    /// Where they run along the sequence, the base is multiplied by the ratio of areas at every time, as
+    /// `lumina_t2i/demo.py` of Lumina-T2X has it.
+    fn factors(self, profile: &Profile, area: usize, watershed: f64, time: f64) -> RopeFactors {
+        let scale_factor = self.factor(area, profile.sample_size);
+        if profile.in_line {
+            return RopeFactors { linear: 1.0, ntk: scale_factor.powi(2) };
+        }
+        RopeScaling { scale_factor, watershed }.factors_at(time)
+    }
 }
 
 /// A backbone with everything but latent and time fixed.
 #[derive(Clone)]
 pub(crate) struct Guided {
-    pub(crate) network: Arc<NextDit>,
+    pub(crate) network: Arc<dyn Backbone>,
     pub(crate) space: Space,
     pub(crate) images: usize,
-    pub(crate) caption: PreparedCaption,
+    pub(crate) caption: Arc<dyn Prepared>,
     pub(crate) guidance: Guidance,
     pub(crate) base_sequence_length: Option<usize>,
     pub(crate) stretch: Stretch,
@@ -79,10 +96,10 @@ pub(crate) struct Guided {
 impl Guided {
     fn at_once(&self, latent: &Tensor, time: f64, options: &ForwardOptions) -> Result<Tensor> {
         if !self.guidance.is_active() {
-            return self.network.velocity(latent, &[time], &self.caption, options);
+            return self.network.velocity(latent, &[time], &*self.caption, options);
         }
         let both = Tensor::cat(&[latent, latent], 0)?;
-        let velocity = self.network.velocity(&both, &[time], &self.caption, options)?;
+        let velocity = self.network.velocity(&both, &[time], &*self.caption, options)?;
         let conditional = velocity.narrow(0, 0, self.images)?;
         self.guidance.combine(&conditional, &velocity.narrow(0, self.images, self.images)?)
     }
@@ -92,7 +109,7 @@ impl Guided {
         for picture in 0..self.images {
             let one = latent.narrow(0, picture, 1)?;
             let half =
-                |row: usize| self.network.velocity(&one, &[time], &self.caption.rows(row, 1)?, options);
+                |row: usize| self.network.velocity(&one, &[time], &*self.caption.rows(row, 1)?, options);
             let conditional = half(picture)?;
             velocities.push(if self.guidance.is_active() {
                 self.guidance.combine(&conditional, &half(self.images + picture)?)?
@@ -111,9 +128,9 @@ impl VelocityField for Guided {
             let expected = format!("{} latents, one for each prompt and picture", self.images);
             return Err(ModelError::input("the batch", expected, batch.to_string()));
         }
-        let scale_factor = self.stretch.factor(height * width, self.network.config().sample_size);
+        let profile = self.network.profile();
         let options = ForwardOptions {
-            rope: RopeScaling { scale_factor, watershed: self.watershed }.factors_at(time),
+            rope: self.stretch.factors(&profile, height * width, self.watershed, time),
             base_sequence_length: self.base_sequence_length,
             interrupt: interrupt.clone(),
         };

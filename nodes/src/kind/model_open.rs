@@ -6,8 +6,10 @@ use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
     World,
 };
-use lumina_models::{ModelError, PipelineFolder};
+use lumina_models::PipelineFolder;
+use lumina_models::backbone::BackboneConfig;
 
+use crate::error::mistakes;
 use crate::hub::{self, Place};
 use crate::sizes::with_sizes;
 use crate::value::{BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, type_of};
@@ -51,7 +53,7 @@ impl Node for ModelOpen {
         }
         let report = PipelineFolder::verify(&found);
         if !report.is_loadable() {
-            return Err(mistakes(&report.errors));
+            return Err(mistakes("path", &report.errors));
         }
         let folder = PipelineFolder::open(&found).map_err(|error| vec![mistake("path", &error)])?;
         let warnings =
@@ -97,22 +99,6 @@ impl Node for ModelOpen {
     }
 }
 
-/// Mistakes of a folder. A wrong config gives one for each tensor: of many the first few tell enough.
-fn mistakes(errors: &[ModelError]) -> Vec<Mistake> {
-    const SHOWN: usize = 3;
-    let is_shape = |error: &&ModelError| matches!(error, ModelError::Shape { .. });
-    let more = errors.iter().filter(is_shape).count().saturating_sub(SHOWN);
-    let shapes = errors.iter().filter(is_shape).take(SHOWN);
-    let others = errors.iter().filter(|error| !is_shape(error));
-    let mut mistakes: Vec<Mistake> = others.chain(shapes).map(|error| mistake("path", error)).collect();
-    if let Some(last) = mistakes.last_mut()
-        && more > 0
-    {
-        last.help.push(format!("{more} more tensors have other shapes than the config says"));
-    }
-    mistakes
-}
-
 fn facts(folder: &PipelineFolder, world: &dyn World) -> lumina_models::Result<Inference> {
     let space = Space::new(&folder.backbone, &folder.autoencoder);
     let text = folder.text_encoder.hidden_size;
@@ -122,10 +108,10 @@ fn facts(folder: &PipelineFolder, world: &dyn World) -> lumina_models::Result<In
     let weights = [folder.text_encoder_weights(), folder.backbone_weights(), folder.autoencoder_weights()];
     let tensors = weights.iter().flat_map(|weights| weights.tensors().values());
     let largest = tensors.map(|tensor| tensor.end - tensor.start).max().unwrap_or(0);
-    let backbone = space.fact(type_of::<BackboneValue>());
+    let backbone = BackboneConfig::NextDit(folder.backbone.clone());
     let outputs = [
         with_sizes(Fact::of(type_of::<TextEncoderValue>()).with("text width", text), &folder.text_encoder),
-        with_sizes(backbone.with("text width", folder.backbone.cross_attention_dim), &folder.backbone),
+        BackboneValue::fact(&backbone, &space.fact(type_of::<Space>())),
         with_sizes(space.fact(type_of::<EncoderValue>()), &folder.autoencoder),
         with_sizes(space.fact(type_of::<DecoderValue>()), &folder.autoencoder),
         space.fact(type_of::<Space>()),

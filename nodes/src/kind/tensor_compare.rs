@@ -5,18 +5,20 @@ use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
 
-use crate::value::{as_tensor, tensor_type};
+use crate::value::{input_tensors, tensor_type};
 
 pub(crate) struct TensorCompare;
 
 pub(crate) fn spec() -> NodeSpec {
+    let one_or_more = || Type::OneOf(vec![tensor_type(), Type::list(tensor_type())]);
     NodeSpec::new(
         "tensor.compare",
         1,
-        "Compares two tensors\n\nGives the largest absolute difference; fails when it is above `tolerance`.",
+        "Compares two tensors, or two lists of tensors\n\n\
+         Gives the largest absolute difference; fails when it is above `tolerance`, and the run then ends with exit code 1.",
     )
-    .input(InputSpec::required("a", tensor_type(), "a tensor"))
-    .input(InputSpec::required("b", tensor_type(), "another one of the same shape"))
+    .input(InputSpec::required("a", one_or_more(), "a tensor, or a list of them"))
+    .input(InputSpec::required("b", one_or_more(), "another one of the same shape, or a list of as many"))
     .input(InputSpec::optional("tolerance", Type::Float, "the largest difference allowed").min(0.0))
     .output("difference", Type::Float, "the largest absolute difference")
     .effect()
@@ -45,22 +47,32 @@ impl Node for TensorCompare {
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
-        let tensor = |input: &str| as_tensor(call.value(input).unwrap_or(&Value::Bool(false)));
-        let (a, b) = (tensor("a")?, tensor("b")?);
-        if a.dims() != b.dims() {
-            return Err(NodeError::failed(format!("the shapes {:?} and {:?} differ", a.dims(), b.dims())));
+        let (a, b) = (input_tensors(call, "a")?, input_tensors(call, "b")?);
+        if a.len() != b.len() {
+            let (left, right) = (a.len(), b.len());
+            return Err(NodeError::failed(format!("`a` has {left} tensors, `b` has {right}")));
         }
-        let difference = difference(&a, &b).map_err(|error| NodeError::failed(error.to_string()))?;
+        let mut most = 0.0;
+        for (a, b) in a.iter().zip(&b) {
+            if a.dims() != b.dims() {
+                return Err(NodeError::failed(format!(
+                    "the shapes {:?} and {:?} differ",
+                    a.dims(),
+                    b.dims()
+                )));
+            }
+            most = larger(most, difference(a, b).map_err(|error| NodeError::failed(error.to_string()))?);
+        }
         if call.value("tolerance").is_some() {
             let tolerance = call.float("tolerance")?;
             // A NaN is never within a tolerance.
-            if difference.is_nan() || difference > tolerance {
+            if most.is_nan() || most > tolerance {
                 return Err(NodeError::failed(format!(
-                    "the largest difference is {difference:e}, above {tolerance:e}"
+                    "the largest difference is {most:e}, above {tolerance:e}"
                 )));
             }
         }
-        Ok(vec![Value::Float(difference)])
+        Ok(vec![Value::Float(most)])
     }
 }
 
@@ -69,8 +81,21 @@ fn difference(a: &Tensor, b: &Tensor) -> candle_core::Result<f64> {
         tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()
     };
     let pairs = values(a)?.into_iter().zip(values(b)?);
-    // `f64::max` would drop a NaN.
-    Ok(pairs
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, |most, next| if next > most || next.is_nan() { next } else { most }))
+    Ok(pairs.map(|(a, b)| (a - b).abs()).fold(0.0, larger))
+}
+
+/// The larger of two differences; NaN wherever there is one, which `f64::max` would drop.
+fn larger(most: f64, next: f64) -> f64 {
+    if next > most || next.is_nan() { next } else { most }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn not_a_number_is_never_passed_over() {
+        assert_eq!([1.0, 3.0, 2.0].into_iter().fold(0.0, larger), 3.0);
+        assert!([1.0, f64::NAN, 2.0].into_iter().fold(0.0, larger).is_nan());
+    }
 }

@@ -8,7 +8,8 @@ use lumina_models::backbone::NextDitConfig;
 use lumina_models::vae::{AutoencoderConfig, PreviewMap};
 use serde::{Deserialize, Serialize};
 
-/// What the numbers of a latent mean. Two spaces are the same when the numbers mean the same, however they are shown.
+/// What the numbers of a latent mean. Two spaces are the same when the numbers mean the same, however they are shown and
+/// in whatever patches a network reads them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Space {
     /// Channels.
@@ -28,7 +29,7 @@ pub struct Space {
 
 impl PartialEq for Space {
     fn eq(&self, other: &Self) -> bool {
-        let numbers = |space: &Self| (space.channels, space.downscale, space.patch, space.scale, space.shift);
+        let numbers = |space: &Self| (space.channels, space.downscale, space.scale, space.shift);
         numbers(self) == numbers(other)
     }
 }
@@ -44,6 +45,12 @@ impl Space {
             shift: autoencoder.shift_factor.unwrap_or(0.0),
             preview: None,
         }
+    }
+
+    /// The space of a network of which nothing is known but what it reads: a cell counts as one pixel, numbers as they
+    /// are.
+    pub fn plain(channels: usize, patch: usize) -> Self {
+        Self { channels, downscale: 1, patch, scale: 1.0, shift: 0.0, preview: None }
     }
 
     /// Adds how latents are shown.

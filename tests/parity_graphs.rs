@@ -1,0 +1,130 @@
+//! The graphs of `graphs/parity`, with which a user compares the networks with their originals.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and says what it measured")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use lumina_graph::engine::{Outcome, Overrides, Report, RunOptions, Source, Value, render};
+use support::{engine, root, run, stderr, world};
+
+fn graphs() -> Vec<PathBuf> {
+    let mut graphs: Vec<PathBuf> = std::fs::read_dir(root().join("graphs/parity"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "ron"))
+        .collect();
+    graphs.sort();
+    assert!(graphs.len() >= 12, "{graphs:?}");
+    graphs
+}
+
+/// Runs a graph in the folder of the workspace, maybe with other weights.
+fn report(graph: &Path, weights: Option<&Path>) -> Report {
+    let (engine, world) = (engine(), world());
+    let text = std::fs::read_to_string(graph).unwrap();
+    let overrides = weights.map(|path| Overrides::default().set("weights", path.display().to_string()));
+    let source = Source::new(graph.display().to_string(), text);
+    let (_, checked) = engine.check(source, &world, &overrides.unwrap_or_default());
+    let messages = render(&checked.sources, &checked.diagnostics, false);
+    assert!(checked.diagnostics.is_empty(), "{messages}");
+    engine.run(&checked.graph.unwrap(), &world, RunOptions::default())
+}
+
+fn comparisons(report: &Report) -> Vec<&(String, Outcome)> {
+    report.nodes.iter().filter(|(node, _)| node.ends_with("_apart")).collect()
+}
+
+/// A copy of the first weight file of a folder's kind in which the first number of every tensor is moved.
+fn moved(weights: &Path, folder: &Path) -> PathBuf {
+    let (source, copy) = if weights.is_dir() {
+        (weights, folder.join("copy"))
+    } else {
+        (weights, folder.join("copy.safetensors"))
+    };
+    let move_file = |from: &Path, to: &Path| {
+        let mut bytes = std::fs::read(from).unwrap();
+        let start = 8 + usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+        let header: serde_json::Value = serde_json::from_slice(&bytes[8..start]).unwrap();
+        for (name, tensor) in header.as_object().unwrap() {
+            let Some(offset) = tensor["data_offsets"][0].as_u64().filter(|_| name.contains("embed")) else {
+                continue;
+            };
+            let place = start + usize::try_from(offset).unwrap();
+            let number = f32::from_le_bytes(bytes[place..place + 4].try_into().unwrap());
+            bytes[place..place + 4].copy_from_slice(&(number + 1.0).to_le_bytes());
+        }
+        std::fs::write(to, bytes).unwrap();
+    };
+    if !source.is_dir() {
+        move_file(source, &copy);
+        return copy;
+    }
+    std::fs::create_dir(&copy).unwrap();
+    for entry in std::fs::read_dir(source).unwrap().map(Result::unwrap) {
+        let to = copy.join(entry.file_name());
+        if entry.path().extension().is_some_and(|extension| extension == "safetensors") {
+            move_file(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+    copy
+}
+
+/// What the parameter `weights` of a graph is by default.
+fn weights(graph: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(graph).unwrap();
+    let after = &text
+        [text.find("\"weights\": Path(default: \"").unwrap_or_else(|| text.find("\"weights\"").unwrap())..];
+    let start = after.find("default: \"").unwrap() + "default: \"".len();
+    root().join(&after[start..start + after[start..].find('"').unwrap()])
+}
+
+#[test]
+fn every_comparison_runs_and_holds() {
+    for graph in graphs() {
+        let report = report(&graph, None);
+        let name = graph.file_stem().unwrap().display().to_string();
+        assert_eq!(report.failures(), [], "{name}");
+        let found = comparisons(&report);
+        assert!(
+            found.len() >= 2 && found.iter().all(|(_, outcome)| *outcome == Outcome::Ran),
+            "{name}: {found:?}"
+        );
+        for (node, outputs) in report.outputs.iter().filter(|(node, _)| node.ends_with("_apart")) {
+            if let [Value::Float(difference)] = &**outputs {
+                println!("{name} {node}: {difference:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_moved_weight_makes_every_comparison_fail() {
+    for graph in graphs() {
+        let folder = tempfile::tempdir().unwrap();
+        let report = report(&graph, Some(&moved(&weights(&graph), folder.path())));
+        let name = graph.file_stem().unwrap().display();
+        let failures = report.failures();
+        assert_eq!(failures.len(), comparisons(&report).len(), "{name}: {failures:?}");
+        for (node, error) in failures {
+            assert!(node.ends_with("_apart"), "{name}: {node}: {error}");
+            assert!(error.to_string().starts_with("the largest difference is"), "{name}: {node}: {error}");
+        }
+    }
+}
+
+#[test]
+fn the_program_says_with_its_exit_code_whether_they_hold() {
+    let graph = root().join("graphs/parity/next_dit_mini.ron");
+    let path = graph.display().to_string();
+    let held = run(root(), &["run", &path]);
+    assert_eq!(held.status.code(), Some(0), "{}", stderr(&held));
+    let folder = tempfile::tempdir().unwrap();
+    let copy = moved(&weights(&graph), folder.path());
+    let apart = run(root(), &["run", &path, "--set", &format!("weights={}", copy.display())]);
+    assert_eq!(apart.status.code(), Some(1), "{}", stderr(&apart));
+    assert!(stderr(&apart).contains("`case0_apart`: the largest difference is"), "{}", stderr(&apart));
+}
