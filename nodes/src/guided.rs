@@ -156,8 +156,10 @@ impl VelocityField for Guided {
 
 #[cfg(test)]
 mod tests {
+    use std::any::Any;
     use std::path::Path;
 
+    use lumina_models::backbone::{BackboneConfig, FlagDitConfig, NextDitConfig, Observe};
     use lumina_models::flow::GuidedChannels;
     use lumina_models::noise::Generator;
     use lumina_models::{DType, Device, PipelineFolder};
@@ -207,5 +209,97 @@ mod tests {
             let rows = (at_once.narrow(0, 0, 1).unwrap() - at_once.narrow(0, 1, 1).unwrap()).unwrap();
             assert!(largest(rows) > 0.1);
         }
+    }
+
+    /// A network of a plugin: its velocity is the mean of its caption, whatever the latent.
+    struct Mean;
+
+    struct Means(Vec<f32>);
+
+    impl Prepared for Means {
+        fn batch(&self) -> usize {
+            self.0.len()
+        }
+
+        fn rows(&self, start: usize, count: usize) -> Result<Arc<dyn Prepared>> {
+            Ok(Arc::new(Self(self.0[start..start + count].to_vec())))
+        }
+
+        fn byte_size(&self) -> u64 {
+            0
+        }
+    }
+
+    impl Backbone for Mean {
+        fn profile(&self) -> Profile {
+            let config = NextDitConfig { in_channels: 4, cross_attention_dim: 2, ..NextDitConfig::default() };
+            Profile { name: "a mean", ..BackboneConfig::NextDit(config).profile() }
+        }
+
+        fn device(&self) -> &Device {
+            &Device::Cpu
+        }
+
+        fn dtype(&self) -> DType {
+            DType::F32
+        }
+
+        fn bind(&self, conditioning: &Conditioning) -> Result<Arc<dyn Prepared>> {
+            let Conditioning::Caption(caption) = conditioning else { panic!("{}", conditioning.name()) };
+            Ok(Arc::new(Means(caption.features.mean((1, 2))?.to_vec1()?)))
+        }
+
+        fn forward_observed(
+            &self,
+            latent: &Tensor,
+            _: &[f64],
+            prepared: &dyn Prepared,
+            _: &ForwardOptions,
+            _: &mut Observe<'_>,
+        ) -> Result<Tensor> {
+            let means = (prepared as &dyn Any).downcast_ref::<Means>().unwrap();
+            let means = Tensor::new(means.0.as_slice(), &Device::Cpu)?.reshape(((), 1, 1, 1))?;
+            Ok(latent.zeros_like()?.broadcast_add(&means)?)
+        }
+    }
+
+    #[test]
+    fn a_network_of_a_plugin_is_guided_like_any_other() {
+        let caption = |value: f32| {
+            let features = Tensor::full(value, (1, 3, 2), &Device::Cpu).unwrap();
+            TextFeatures::new(features, &Tensor::ones((1, 3), DType::U32, &Device::Cpu).unwrap()).unwrap()
+        };
+        let guidance = Guidance { scale: 3.0, channels: GuidedChannels::All };
+        let field = Guided {
+            caption: prepare(&Mean, &caption(5.0), &caption(1.0), 1, guidance).unwrap(),
+            network: Arc::new(Mean),
+            space: Space::plain(4, 2),
+            images: 1,
+            guidance,
+            base_sequence_length: None,
+            stretch: Stretch::Never,
+            watershed: 1.0,
+            one_at_a_time: false,
+        };
+        let latent = Tensor::zeros((1, 4, 2, 2), DType::F32, &Device::Cpu).unwrap();
+        let field: Arc<dyn VelocityField> = Arc::new(field);
+        for field in [&field, &field.sequential().unwrap()] {
+            let velocity = field.velocity(&latent, 0.5, &Interrupt::never()).unwrap();
+            assert_eq!(velocity.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [13.0; 16]);
+        }
+    }
+
+    #[test]
+    fn positions_in_a_line_get_a_larger_base_as_in_the_demo_of_flag_dit() {
+        let config = FlagDitConfig::default();
+        let profile = BackboneConfig::FlagDit(config.clone()).profile();
+        let factors = |stretch: Stretch, time| stretch.factors(&profile, 208 * 208, 0.3, time);
+        for time in [0.1, 0.9] {
+            let expected = RopeFactors { linear: 1.0, ntk: config.ntk_factor(208, 208) };
+            assert_eq!(factors(Stretch::Always, time), expected);
+            assert_eq!(factors(Stretch::Never, time), RopeFactors::default());
+        }
+        let unknown = Profile { sample_size: None, ..profile.clone() };
+        assert_eq!(Stretch::Always.factors(&unknown, 208 * 208, 0.3, 0.1), RopeFactors::default());
     }
 }

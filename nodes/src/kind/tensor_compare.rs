@@ -15,7 +15,7 @@ pub(crate) fn spec() -> NodeSpec {
         "tensor.compare",
         1,
         "Compares two tensors, or two lists of tensors\n\n\
-         Gives the largest absolute difference; fails when it is above `tolerance`, and the run then ends with exit code 1.",
+         Gives the largest absolute difference; fails when it is above `tolerance`, so that the exit code of the run is not 0.",
     )
     .input(InputSpec::required("a", one_or_more(), "a tensor, or a list of them"))
     .input(InputSpec::required("b", one_or_more(), "another one of the same shape, or a list of as many"))
