@@ -6,8 +6,10 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use lumina_graph::engine::{Outcome, Overrides, Report, RunOptions, Source, Value, render};
-use support::{engine, root, run, stderr, world};
+use lumina_graph::LocalWorld;
+use lumina_graph::engine::{Outcome, Overrides, Report, Resources, RunOptions, Source, Value, render};
+use lumina_graph::nodes::Compute;
+use support::{engine, root, run, stderr};
 
 fn graphs() -> Vec<PathBuf> {
     let mut graphs: Vec<PathBuf> = std::fs::read_dir(root().join("graphs/parity"))
@@ -22,7 +24,12 @@ fn graphs() -> Vec<PathBuf> {
 
 /// Runs a graph in the folder of the workspace, maybe with other weights.
 fn report(graph: &Path, weights: Option<&Path>) -> Report {
-    let (engine, world) = (engine(), world());
+    let compute = Compute::open("cpu", "f32").unwrap();
+    let environment = compute.to_string();
+    let mut resources = Resources::default();
+    resources.insert(compute);
+    // Beside the graph, where the configs are.
+    let (engine, world) = (engine(), LocalWorld::new(graph, environment, resources));
     let text = std::fs::read_to_string(graph).unwrap();
     let overrides = weights.map(|path| Overrides::default().set("weights", path.display().to_string()));
     let source = Source::new(graph.display().to_string(), text);
@@ -36,50 +43,42 @@ fn comparisons(report: &Report) -> Vec<&(String, Outcome)> {
     report.nodes.iter().filter(|(node, _)| node.ends_with("_apart")).collect()
 }
 
-/// A copy of the first weight file of a folder's kind in which the first number of every tensor is moved.
+/// A copy of a weight file, or of a folder with several, in which the first number of every embedder is moved.
 fn moved(weights: &Path, folder: &Path) -> PathBuf {
-    let (source, copy) = if weights.is_dir() {
-        (weights, folder.join("copy"))
-    } else {
-        (weights, folder.join("copy.safetensors"))
-    };
-    let move_file = |from: &Path, to: &Path| {
-        let mut bytes = std::fs::read(from).unwrap();
-        let start = 8 + usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
-        let header: serde_json::Value = serde_json::from_slice(&bytes[8..start]).unwrap();
-        for (name, tensor) in header.as_object().unwrap() {
-            let Some(offset) = tensor["data_offsets"][0].as_u64().filter(|_| name.contains("embed")) else {
-                continue;
-            };
-            let place = start + usize::try_from(offset).unwrap();
-            let number = f32::from_le_bytes(bytes[place..place + 4].try_into().unwrap());
-            bytes[place..place + 4].copy_from_slice(&(number + 1.0).to_le_bytes());
-        }
-        std::fs::write(to, bytes).unwrap();
-    };
-    if !source.is_dir() {
-        move_file(source, &copy);
+    if !weights.is_dir() {
+        let copy = folder.join("copy.safetensors");
+        move_embedders(weights, &copy);
         return copy;
     }
-    std::fs::create_dir(&copy).unwrap();
-    for entry in std::fs::read_dir(source).unwrap().map(Result::unwrap) {
-        let to = copy.join(entry.file_name());
+    for entry in std::fs::read_dir(weights).unwrap().map(Result::unwrap) {
+        let to = folder.join(entry.file_name());
         if entry.path().extension().is_some_and(|extension| extension == "safetensors") {
-            move_file(&entry.path(), &to);
+            move_embedders(&entry.path(), &to);
         } else {
             std::fs::copy(entry.path(), to).unwrap();
         }
     }
-    copy
+    folder.to_owned()
+}
+
+fn move_embedders(from: &Path, to: &Path) {
+    let mut bytes = std::fs::read(from).unwrap();
+    let start = 8 + usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..start]).unwrap();
+    for (_, tensor) in header.as_object().unwrap().iter().filter(|(name, _)| name.contains("embed")) {
+        let place = start + usize::try_from(tensor["data_offsets"][0].as_u64().unwrap()).unwrap();
+        let number = f32::from_le_bytes(bytes[place..place + 4].try_into().unwrap());
+        bytes[place..place + 4].copy_from_slice(&(number + 1.0).to_le_bytes());
+    }
+    std::fs::write(to, bytes).unwrap();
 }
 
 /// What the parameter `weights` of a graph is by default.
 fn weights(graph: &Path) -> PathBuf {
     let text = std::fs::read_to_string(graph).unwrap();
-    let after = &text
-        [text.find("\"weights\": Path(default: \"").unwrap_or_else(|| text.find("\"weights\"").unwrap())..];
-    let start = after.find("default: \"").unwrap() + "default: \"".len();
-    root().join(&after[start..start + after[start..].find('"').unwrap()])
+    let (_, declared) = text.split_once("\"weights\": Path(").unwrap();
+    let (_, path) = declared.split_once("default: \"").unwrap();
+    root().join(path.split_once('"').unwrap().0)
 }
 
 #[test]

@@ -134,6 +134,7 @@ pub(crate) fn wrong_latent(latent: &Fact, profile: &Profile, leading: usize) -> 
     };
     let sides = match profile.patch_size {
         0 | 1 => String::new(),
+        _ if trained.is_some() => String::new(),
         patch => format!(" with sides that {patch} divides"),
     };
     let message = format!("a latent here is [{batch}{}, {axes}]{sides}", profile.in_channels);

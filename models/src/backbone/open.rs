@@ -21,6 +21,9 @@ use crate::{Interrupt, ModelError, Result};
 /// The name of Next-DiT in diffusers.
 const CLASS: &str = "LuminaNextDiT2DModel";
 
+/// A field that is written down only where it does not follow from the others.
+const WIDTH: &str = "feed_forward_size";
+
 /// What is said of a checkpoint beyond its shapes: a published size, the fields of a config, or both, of which fields
 /// count more.
 #[derive(Clone, Debug, Default)]
@@ -88,6 +91,25 @@ impl Overrides {
         }
     }
 
+    /// Refuses fields that the network does not have.
+    fn check_names(&self, family: &Family) -> Result<()> {
+        let default = match family {
+            Family::NextDit(_) => serde_json::to_value(NextDitConfig::default()),
+            Family::FlagDit => serde_json::to_value(FlagDitConfig::default()),
+            Family::ClassDit(_) => serde_json::to_value(ClassDitConfig::default()),
+            Family::AudioFlagDit => serde_json::to_value(AudioFlagDitConfig::lumina()),
+        };
+        let Ok(Value::Object(known)) = default else { return Ok(()) };
+        let is_known = |name: &str| known.contains_key(name) || name == WIDTH || name.starts_with('_');
+        match self.fields.keys().find(|name| !is_known(name)) {
+            None => Ok(()),
+            Some(name) => {
+                let names: Vec<String> = known.keys().map(|name| format!("`{name}`")).collect();
+                Err(self.wrong(format!("the network has no field `{name}`, it has {}", names.join(", "))))
+            }
+        }
+    }
+
     /// A field that is a whole number.
     fn size(&self, name: &str) -> Option<usize> {
         usize::try_from(self.fields.get(name)?.as_u64()?).ok()
@@ -101,17 +123,10 @@ impl Overrides {
         let own = serde_json::to_value(&config).map_err(|error| self.wrong(error.to_string()))?;
         let Value::Object(mut merged) = own else { return Ok(config) };
         // Left out where it follows from a formula, whose numbers the file may have.
-        let width = "feed_forward_size";
         if ["multiple_of", "ffn_dim_multiplier"].iter().any(|name| self.fields.contains_key(*name)) {
-            merged.insert(width.to_owned(), Value::Null);
+            merged.insert(WIDTH.to_owned(), Value::Null);
         }
         for (name, value) in self.fields.iter().filter(|(name, _)| !name.starts_with('_')) {
-            if !merged.contains_key(name) && name != width {
-                let names: Vec<String> = merged.keys().map(|name| format!("`{name}`")).collect();
-                return Err(
-                    self.wrong(format!("the network has no field `{name}`, it has {}", names.join(", ")))
-                );
-            }
             merged.insert(name.clone(), value.clone());
         }
         serde_json::from_value(Value::Object(merged)).map_err(|error| self.wrong(error.to_string()))
@@ -139,6 +154,7 @@ pub fn identify_with(checkpoint: &Checkpoint, overrides: &Overrides) -> Result<I
         return Err(family.not(given.name(), checkpoint));
     }
     overrides.check_class(&family)?;
+    overrides.check_names(&family)?;
     let base = match overrides.preset {
         Some(preset) => published(&family, preset, checkpoint)?,
         None => from_shapes(&family, checkpoint, overrides)?,
