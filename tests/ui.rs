@@ -52,20 +52,41 @@ mod models {
         edit("config_not_json", "vae/config.json", &|_| b"{ not json".to_vec());
         edit("other_pipeline", "model_index.json", &replace("LuminaPipeline", "StableDiffusionPipeline"));
         edit("other_space", "vae/config.json", &replace("0.13025", "0.18215"));
+        text_encoder(&models.join("sentence_pieces"), &|folder| {
+            fs::write(folder.join("tokenizer.model"), "not read").unwrap();
+        });
+        text_encoder(&models.join("fewer_layers"), &|folder| {
+            let config = fs::read(folder.join("config.json")).unwrap();
+            let fewer = replace("\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2");
+            fs::write(folder.join("config.json"), fewer(config)).unwrap();
+        });
+        let lone = models.join("vae_without_config");
+        fs::create_dir_all(&lone).unwrap();
+        let weights = "diffusion_pytorch_model.safetensors";
+        fs::copy(golden("autoencoder_kl/sdxl_like").join(weights), lone.join(weights)).unwrap();
         narrow_text(&copy_golden(&models.join("narrow_text")));
         fs::remove_dir_all(copy_golden(&models.join("part_missing")).join("vae")).unwrap();
         fs::remove_file(copy_golden(&models.join("shard_missing")).join(shard)).unwrap();
         root
     }
 
-    /// The text encoder of `tests/golden/text_encoders/gemma`, 64 wide instead of 48.
-    fn narrow_text(folder: &Path) {
-        let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/text_encoders/gemma");
-        fs::remove_dir_all(folder.join("text_encoder")).unwrap();
-        fs::create_dir_all(folder.join("text_encoder")).unwrap();
+    fn golden(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+    }
+
+    /// A changed copy of a text encoder by itself.
+    fn text_encoder(folder: &Path, change: &dyn Fn(&Path)) {
+        fs::create_dir_all(folder).unwrap();
         for name in ["config.json", "model.safetensors"] {
-            fs::copy(other.join(name), folder.join("text_encoder").join(name)).unwrap();
+            fs::copy(golden("text_encoders/gemma").join(name), folder.join(name)).unwrap();
         }
+        change(folder);
+    }
+
+    /// With a text encoder that is 64 wide instead of 48.
+    fn narrow_text(folder: &Path) {
+        fs::remove_dir_all(folder.join("text_encoder")).unwrap();
+        text_encoder(&folder.join("text_encoder"), &|_| ());
     }
 }
 

@@ -18,9 +18,6 @@ const CLASSES: [&str; 2] = ["LuminaPipeline", "LuminaText2ImgPipeline"];
 /// The file of the scheduler.
 const SCHEDULER: &str = "scheduler_config.json";
 
-/// The file that says how latents are shown without decoding them. It is ours, and may be absent.
-const PREVIEW: &str = "preview.json";
-
 /// A Lumina-Next folder: configs and headers, but no weights yet.
 #[derive(Clone, Debug)]
 pub struct PipelineFolder {
@@ -69,7 +66,7 @@ impl PipelineFolder {
             scheduler: FlowMatchConfig::read(&part("scheduler").join(SCHEDULER))?,
             text_encoder: read_text_encoder(&part("text_encoder"))?,
             backbone: NextDitConfig::read(&part("transformer").join("config.json"))?,
-            preview: preview(&part("vae"), &autoencoder)?,
+            preview: PreviewMap::of_folder(&part("vae"), &autoencoder)?,
             autoencoder,
             text_encoder_weights: Checkpoint::open(&part("text_encoder"), "model")?,
             backbone_weights: Checkpoint::open(&part("transformer"), "diffusion_pytorch_model")?,
@@ -98,7 +95,7 @@ impl PipelineFolder {
         let config = report.keep(AutoencoderConfig::read(&dir("vae").join("config.json")));
         let weights = report.keep(Checkpoint::open(&dir("vae"), "diffusion_pytorch_model"));
         if let Some(config) = &config {
-            report.keep(preview(&dir("vae"), config));
+            report.keep(PreviewMap::of_folder(&dir("vae"), config));
         }
         if let Some((config, weights)) = config.zip(weights) {
             report.add(verify_autoencoder(&config, &weights));
@@ -155,14 +152,9 @@ impl PipelineFolder {
         interrupt: &Interrupt,
     ) -> Result<TextEncoder> {
         let tokenizer = Tokenizer::open(&self.path.join("tokenizer"))?;
-        if tokenizer.vocabulary_size() > self.text_encoder.vocab_size {
-            let (tokens, rows) = (tokenizer.vocabulary_size(), self.text_encoder.vocab_size);
-            let reason = format!("it has {tokens} tokens, the text encoder has rows for {rows}");
-            return Err(ModelError::Tokenizer { path: tokenizer.path().to_owned(), reason });
-        }
         let checkpoint = &self.text_encoder_weights;
         let weights = Weights::open(checkpoint, Decoder::key_map(checkpoint), dtype, device, interrupt)?;
-        Ok(TextEncoder { tokenizer, decoder: Decoder::load(&weights, &self.text_encoder)? })
+        TextEncoder::of_decoder(tokenizer, Decoder::load(&weights, &self.text_encoder)?)
     }
 
     /// Loads the backbone.
@@ -232,14 +224,6 @@ fn verify_backbone(config: &NextDitConfig, weights: &Checkpoint) -> Result<Repor
 
 fn verify_autoencoder(config: &AutoencoderConfig, weights: &Checkpoint) -> Result<Report> {
     Ok(verify(weights, &AutoencoderKl::key_map(weights), &AutoencoderKl::expected(config)?, &|_| false))
-}
-
-/// The preview map of a folder, or the one that is known for such an autoencoder.
-fn preview(folder: &Path, config: &AutoencoderConfig) -> Result<PreviewMap> {
-    match PreviewMap::read(&folder.join(PREVIEW), config) {
-        Err(ModelError::FileNotFound { .. }) => Ok(PreviewMap::of(config)),
-        found => found,
-    }
 }
 
 fn check_index(folder: &Path) -> Result<()> {

@@ -22,6 +22,7 @@ mod folder;
 mod interrupt;
 pub mod nn;
 pub mod noise;
+mod part;
 mod part_bytes;
 pub mod text;
 pub mod vae;

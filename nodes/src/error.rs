@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use lumina_engine::{Cancel, Code, Mistake, NodeError};
+use lumina_engine::{Call, Cancel, Code, Mistake, NodeError};
 use lumina_models::{Interrupt, ModelError};
 
 /// An error while a node runs.
@@ -12,6 +12,9 @@ pub fn node_error(error: ModelError) -> NodeError {
         ModelError::FileNotFound { .. }
         | ModelError::Read { .. }
         | ModelError::Header { .. }
+        | ModelError::Pth { .. }
+        | ModelError::Gguf { .. }
+        | ModelError::UnreadableFormat { .. }
         | ModelError::Config { .. }
         | ModelError::MissingKeys { .. }
         | ModelError::Shape { .. }
@@ -32,6 +35,9 @@ pub fn mistake(input: &str, error: &ModelError) -> Mistake {
         ModelError::FileNotFound { .. } => Code::FileNotFound,
         ModelError::Read { .. }
         | ModelError::Header { .. }
+        | ModelError::Pth { .. }
+        | ModelError::Gguf { .. }
+        | ModelError::UnreadableFormat { .. }
         | ModelError::Config { .. }
         | ModelError::MissingKeys { .. }
         | ModelError::Shape { .. }
@@ -62,6 +68,13 @@ pub(crate) fn mistakes(input: &str, errors: &[ModelError]) -> Vec<Mistake> {
 pub fn interrupt(cancel: &Cancel) -> Interrupt {
     let cancel = cancel.clone();
     Interrupt::new(move || cancel.is_cancelled())
+}
+
+/// Passes on what was odd while networks were loaded.
+pub fn warn(call: &Call<'_>, interrupt: &Interrupt) {
+    for warning in interrupt.take_warnings() {
+        call.warn(with_causes(&warning));
+    }
 }
 
 fn with_causes(error: &ModelError) -> String {

@@ -62,7 +62,7 @@ impl Evaluation {
             time: times(given(call, "time")?)?,
             conditioning: conditioning(call, profile.wants)?,
             options: ForwardOptions {
-                rope: RopeFactors { linear: call.float("linear")?, ntk: call.float("ntk")? },
+                rope: RopeFactors { linear: call.float("linear")?, ntk: call.float("ntk")? }.into(),
                 base_sequence_length: length,
                 interrupt: interrupt(call.cancel),
             },

@@ -130,7 +130,7 @@ impl VelocityField for Guided {
         }
         let profile = self.network.profile();
         let options = ForwardOptions {
-            rope: self.stretch.factors(&profile, height * width, self.watershed, time),
+            rope: self.stretch.factors(&profile, height * width, self.watershed, time).into(),
             base_sequence_length: self.base_sequence_length,
             interrupt: interrupt.clone(),
         };

@@ -10,14 +10,17 @@ mod evaluation;
 mod guided;
 mod hub;
 mod kind;
+mod layer;
+mod loading;
 mod network;
 mod preview;
 mod sizes;
 mod tensor_file;
+mod tokens;
 pub mod value;
 
 pub use compute::{Compute, ComputeError};
-pub use error::{interrupt, mistake, node_error};
+pub use error::{interrupt, mistake, node_error, warn};
 pub use hub::cache_root as hub_cache;
 pub use kind::plugin;
 pub use network::Network;

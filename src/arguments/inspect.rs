@@ -6,7 +6,7 @@ use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArguments {
-    /// A file or a model folder
+    /// A picture, a weight file, a folder with weights, or a model folder
     pub(crate) file: PathBuf,
 
     /// Print only the graph, with the parameters it was run with: a file that runs again

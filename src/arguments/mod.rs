@@ -104,10 +104,15 @@ pub(crate) enum Command {
         command: NodesCommand,
     },
     /// Show what a file is and where it comes from: a picture made here, a model folder, weights
+    ///
+    /// Of weights it says which network they are, of which published size, and which node loads them; `--verbose` lists
+    /// the tensors. Ends with 0 when this could be said, also of weights that no network here has, and with 4 when a file
+    /// is missing or damaged, or lacks tensors of its network.
     #[command(after_help = r#"Examples:
   lumina-graph inspect out/t2i_0.png
   lumina-graph inspect out/t2i_0.png --graph > again.ron
-  lumina-graph inspect weights/lumina-next-tiny --json"#)]
+  lumina-graph inspect weights/lumina-next-tiny --json
+  lumina-graph inspect weights/lumina-next-tiny/transformer"#)]
     Inspect(InspectArguments),
     /// Make files again, and say whether they come out the same
     ///

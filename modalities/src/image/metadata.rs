@@ -1,7 +1,7 @@
 //! Where a picture comes from, inside its file.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor};
+use std::io::{self, BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
 use lumina_engine::Provenance;
@@ -34,7 +34,15 @@ pub fn write_png(width: usize, height: usize, rgb: &[u8], provenance: &Provenanc
 /// # Errors
 /// When the file cannot be read, is no PNG, or the provenance in it is damaged.
 pub fn read_png(path: &Path) -> io::Result<Option<Provenance>> {
-    let reader = png::Decoder::new(BufReader::new(File::open(path)?)).read_info();
+    parse_png(BufReader::new(File::open(path)?))
+}
+
+/// As [`read_png`], from an open file or from bytes in a [`Cursor`].
+///
+/// # Errors
+/// As [`read_png`].
+pub fn parse_png(file: impl BufRead + Seek) -> io::Result<Option<Provenance>> {
+    let reader = png::Decoder::new(file).read_info();
     let mut reader = reader.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     // The chunk may stand behind the pixels when another program has written the file again.
     let _ = reader.finish();

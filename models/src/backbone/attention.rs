@@ -44,7 +44,7 @@ impl JointAttention {
             let outputs = heads * sizes.head_dim();
             let linear = Linear::load_without_bias(&weights.under(name), inputs, outputs)?;
             let norm = norm.filter(|_| sizes.qk_norm);
-            let norm = norm.map(|norm| LayerNorm::load(&weights.under(norm), outputs, QK_EPS));
+            let norm = norm.map(|norm| LayerNorm::load_by_rank(&weights.under(norm), outputs, QK_EPS));
             Ok(Projection { linear, norm: norm.transpose()?, heads })
         };
         let query = load("wq", Some("q_norm"), size, heads)?;
@@ -151,7 +151,7 @@ impl Projection {
             (None, None) => true,
             _ => false,
         };
-        Ok(norms && same(self.linear.weight(), other.linear.weight())?)
+        Ok(norms && same(&self.linear.weight()?, &other.linear.weight()?)?)
     }
 }
 

@@ -10,7 +10,7 @@ use super::any::{Backbone, Conditioning, Observe, Prepared, own, unwanted};
 use super::block::{BlockShape, BlockStyle, Feed};
 use super::caption::CaptionEmbedder;
 use super::sequence::Layout;
-use super::trunk::{Condition, Trunk};
+use super::trunk::{Condition, Trunk, TrunkNames};
 use super::{BackboneConfig, FlagDitConfig, ForwardOptions, PreparedCaption, Profile};
 use crate::text::TextFeatures;
 use crate::weights::{Checkpoint, Expected, KeyMap, Weights};
@@ -63,7 +63,7 @@ impl FlagDit {
             pad_token: weights.tensor("pad_token", &[size])?,
             frame_end: if config.frames { Some(weights.tensor("eof_token", &[size])?) } else { None },
             caption: CaptionEmbedder::load(&weights.under("cap_embedder"), &shape.sizes, channels)?,
-            trunk: Trunk::load(weights, &shape, true)?,
+            trunk: Trunk::load(weights, &TrunkNames::PICTURES, &shape, true)?,
             config: config.clone(),
         })
     }
@@ -84,6 +84,9 @@ impl FlagDit {
     }
 
     /// Makes of a caption what does not change from step to step.
+    ///
+    /// # Shapes
+    /// As [`NextDit::prepare`](super::NextDit::prepare).
     ///
     /// # Errors
     /// As [`NextDit::prepare`](super::NextDit::prepare).
@@ -115,10 +118,6 @@ impl FlagDit {
             let found = "one of single pictures";
             return Err(ModelError::input("the network", "one with a `[nextframe]` token", found));
         };
-        if latent.rank() != 5 {
-            let expected = format!("[batch, {}, frames, height, width]", self.config.sizes.in_channels);
-            return Err(ModelError::input("the latent", expected, format!("{:?}", latent.dims())));
-        }
         let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
         let layout = Layout::Line { row_end: Some(&self.row_end), frame_end: Some(frame_end) };
         self.trunk.forward_frames(latent, time, &condition, layout, options, observe)

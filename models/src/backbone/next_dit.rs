@@ -13,7 +13,7 @@ use super::caption::CaptionEmbedder;
 use super::options::AttentionGrowth;
 use super::region::{Region, Regions};
 use super::sequence::Layout;
-use super::trunk::{Condition, Trunk};
+use super::trunk::{Condition, Trunk, TrunkNames};
 use super::{BackboneConfig, Dialect, ForwardOptions, NextDitConfig, PreparedCaption, Profile};
 use crate::text::TextFeatures;
 use crate::weights::{Checkpoint, Expected, Weights};
@@ -63,7 +63,7 @@ impl NextDit {
         Ok(Self {
             caption: CaptionEmbedder::load(&weights.under("cap_embedder"), &sizes, channels)?,
             pad_token: weights.tensor("pad_token", &[sizes.hidden_size])?,
-            trunk: Trunk::load(weights, &shape, false)?,
+            trunk: Trunk::load(weights, &TrunkNames::PICTURES, &shape, false)?,
             config: config.clone(),
         })
     }
@@ -92,6 +92,9 @@ impl NextDit {
 
     /// Makes of a caption what does not change from step to step, for [`Backbone::forward`].
     ///
+    /// # Shapes
+    /// The features are `[batch, tokens, cross_attention_dim]`, one row for each latent.
+    ///
     /// # Errors
     /// [`ModelError::Input`] when the features have other channels than the network reads, or when all tokens of a
     /// prompt are masked (its mean would be 0 / 0).
@@ -108,6 +111,10 @@ impl NextDit {
     ///
     /// Source: `forward_with_cfg` and `Attention.forward` of Lumina-T2X
     /// `lumina_next_compositional_generation/models/model.py`.
+    ///
+    /// # Shapes
+    /// The features of `captions` are `[regions, tokens, cross_attention_dim]`, those of `global` `[1, tokens,
+    /// cross_attention_dim]`.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare); [`ModelError::Input`] when there is not one region for each caption, or the
@@ -131,6 +138,30 @@ impl NextDit {
             return Err(ModelError::input("the number of global captions", "1", found));
         }
         Ok(PreparedCaption { pooled: pooled.repeat((batch, 1))?, layers, mask, regions: Some(regions) })
+    }
+
+    /// As [`Backbone::forward_observed`], for latents of several frames, with positions in three axes as
+    /// [`frames_table`](super::frames_table) has them.
+    ///
+    /// The paper describes it (arXiv 2406.18583), but neither weights nor code were published: there is no reference to
+    /// compare with, and weights for pictures make no sense here, not even for one frame.
+    ///
+    /// # Shapes
+    /// `latent` is `[batch, in_channels, frames, height, width]`, the result `[batch, out_channels, frames, height,
+    /// width]`.
+    ///
+    /// # Errors
+    /// As [`Backbone::forward`]; [`ModelError::Input`] when 6 does not divide the channels of a head.
+    pub fn forward_frames(
+        &self,
+        latent: &Tensor,
+        time: &[f64],
+        caption: &PreparedCaption,
+        options: &ForwardOptions,
+        observe: &mut Observe<'_>,
+    ) -> Result<Tensor> {
+        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
+        self.trunk.forward_frames(latent, time, &condition, Layout::Frames, options, observe)
     }
 }
 

@@ -129,22 +129,35 @@ impl BackboneConfig {
         }
     }
 
-    /// Tokens of a latent of `height x width` cells; `None` where it is not known for the network.
-    pub fn tokens(&self, height: usize, width: usize) -> Option<usize> {
-        let Self::NextDit(config) = self else { return None };
-        Some(config.tokens(height, width))
+    /// Tokens of a latent with these sides, one for each of [`Profile::axes`].
+    pub fn tokens(&self, sides: &[usize]) -> Option<usize> {
+        match (self, *sides) {
+            (Self::NextDit(config), [height, width]) => Some(config.tokens(height, width)),
+            (Self::FlagDit(config), [height, width]) => Some(config.tokens(height, width)),
+            (Self::ClassDit(config), [height, width]) => Some(config.sizes.tokens(height, width)),
+            (Self::AudioFlagDit(_), [length]) => Some(length),
+            _ => None,
+        }
     }
 
-    /// Bytes of a prepared caption of `batch` rows of `tokens` tokens; `None` where it is not known for the network.
-    pub fn caption_bytes(&self, batch: usize, tokens: usize, dtype: DType) -> Option<u64> {
-        let Self::NextDit(config) = self else { return None };
-        Some(config.caption_bytes(batch, tokens, dtype))
+    /// Bytes of what is prepared of `batch` captions or contexts of `tokens` tokens, or of as many labels.
+    pub fn prepared_bytes(&self, batch: usize, tokens: usize, dtype: DType) -> u64 {
+        match self {
+            Self::NextDit(config) => config.caption_bytes(batch, tokens, dtype),
+            Self::FlagDit(config) => config.caption_bytes(batch, tokens, dtype),
+            Self::ClassDit(_) => (batch * size_of::<u32>()) as u64,
+            Self::AudioFlagDit(config) => config.context_bytes(batch, tokens, dtype),
+        }
     }
 
-    /// Bytes that one evaluation of `batch` latents of `tokens` tokens takes with a caption of `caption` tokens; `None`
-    /// where it is not known for the network.
-    pub fn forward_bytes(&self, batch: usize, tokens: usize, caption: usize, dtype: DType) -> Option<u64> {
-        let Self::NextDit(config) = self else { return None };
-        Some(config.forward_bytes(batch, tokens, caption, dtype))
+    /// Bytes that one evaluation of `batch` latents of `tokens` tokens takes with a caption or context of `caption`
+    /// tokens.
+    pub fn forward_bytes(&self, batch: usize, tokens: usize, caption: usize, dtype: DType) -> u64 {
+        match self {
+            Self::NextDit(config) => config.forward_bytes(batch, tokens, caption, dtype),
+            Self::FlagDit(config) => config.forward_bytes(batch, tokens, caption, dtype),
+            Self::ClassDit(config) => config.forward_bytes(batch, tokens, dtype),
+            Self::AudioFlagDit(config) => config.forward_bytes(batch, tokens, caption, dtype),
+        }
     }
 }

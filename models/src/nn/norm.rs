@@ -2,8 +2,8 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::Result;
 use crate::weights::Weights;
+use crate::{ModelError, Result};
 
 /// `x / sqrt(mean(x^2) + eps) * w`, the mean in f32.
 ///
@@ -77,6 +77,8 @@ impl RmsNorm {
 pub struct LayerNorm {
     affine: Option<(Tensor, Tensor)>,
     eps: f64,
+    /// Parts of the last dimension with a mean and a variance of their own.
+    groups: usize,
 }
 
 impl LayerNorm {
@@ -86,7 +88,20 @@ impl LayerNorm {
     /// As [`Weights::tensor`].
     pub fn load(weights: &Weights, size: usize, eps: f64) -> Result<Self> {
         let affine = Some((weights.tensor("weight", &[size])?, weights.tensor("bias", &[size])?));
-        Ok(Self { affine, eps })
+        Ok(Self { affine, eps, groups: 1 })
+    }
+
+    /// As [`load`](Self::load), for a norm that each rank of the training took over its own part of the values.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`]; [`ModelError::Input`] when the ranks cannot have had equal parts.
+    pub fn load_by_rank(weights: &Weights, size: usize, eps: f64) -> Result<Self> {
+        let groups = weights.ranks().max(1);
+        if !size.is_multiple_of(groups) {
+            let expected = format!("a multiple of the {groups} ranks of the training");
+            return Err(ModelError::input("the width of a norm", expected, size.to_string()));
+        }
+        Ok(Self { groups, ..Self::load(weights, size, eps)? })
     }
 
     /// As [`load`](Self::load), or none when there is no `weight`.
@@ -95,12 +110,12 @@ impl LayerNorm {
     /// As [`Weights::tensor`], but for missing ones.
     pub fn load_optional(weights: &Weights, size: usize, eps: f64) -> Result<Option<Self>> {
         let affine = weights.optional("weight", &[size])?.zip(weights.optional("bias", &[size])?);
-        Ok(affine.map(|affine| Self { affine: Some(affine), eps }))
+        Ok(affine.map(|affine| Self { affine: Some(affine), eps, groups: 1 }))
     }
 
     /// Without weight and bias.
     pub fn plain(eps: f64) -> Self {
-        Self { affine: None, eps }
+        Self { affine: None, eps, groups: 1 }
     }
 
     /// Weight and bias, if any.
@@ -116,10 +131,15 @@ impl LayerNorm {
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let wide = input.contiguous()?.to_dtype(DType::F32)?;
         let last = candle_core::D::Minus1;
+        let wide = if self.groups > 1 {
+            wide.reshape(((), self.groups, wide.dim(last)? / self.groups))?
+        } else {
+            wide
+        };
         // The mean goes first: E[x^2] - mean^2, as the fused kernel does it, loses all digits where the mean is large.
         let centred = wide.broadcast_sub(&wide.mean_keepdim(last)?)?;
         let variance = centred.sqr()?.mean_keepdim(last)?;
-        let normed = centred.broadcast_div(&(variance + self.eps)?.sqrt()?)?;
+        let normed = centred.broadcast_div(&(variance + self.eps)?.sqrt()?)?.reshape(input.dims())?;
         let output = match &self.affine {
             Some((weight, bias)) => normed
                 .broadcast_mul(&weight.to_dtype(DType::F32)?)?

@@ -56,6 +56,21 @@ struct Linear {
 }
 
 impl PreviewMap {
+    /// The file beside an autoencoder that says how latents are shown without decoding them. It is ours, and may be
+    /// absent.
+    pub const FILE: &'static str = "preview.json";
+
+    /// The preview map of a folder, or the one that is known for such an autoencoder.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but for a missing file.
+    pub fn of_folder(folder: &Path, config: &AutoencoderConfig) -> Result<Self> {
+        match Self::read(&folder.join(Self::FILE), config) {
+            Err(ModelError::FileNotFound { .. }) => Ok(Self::of(config)),
+            found => found,
+        }
+    }
+
     /// Reads a `vae/preview.json`: `pixels`, the number of pixels that a latent cell becomes on each side; `factors`, a
     /// row of `3 * pixels * pixels` numbers for each latent channel; `bias`, one such row. Pixel rows come first, then
     /// columns, then red, green, blue, in which -1 is black and 1 is full colour.

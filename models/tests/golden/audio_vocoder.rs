@@ -15,7 +15,7 @@ use crate::layouts::{bits, parameters, prefixed};
 
 const FOLDER: &str = "audio_bigvgan";
 
-fn config() -> BigVganConfig {
+pub(crate) fn config() -> BigVganConfig {
     let text = std::fs::read(golden(FOLDER).join("config.json")).unwrap();
     let file: serde_json::Value = serde_json::from_slice(&text).unwrap();
     BigVganConfig::parse(file["constructor"]["h"].to_string().as_bytes()).unwrap()

@@ -120,7 +120,7 @@ fn fields_say_what_shapes_do_not() {
 #[test]
 fn the_config_of_a_diffusers_folder_is_taken_over() {
     let folder = golden("lumina_next_pipeline").join("transformer");
-    let checkpoint = Checkpoint::open_path(&folder).unwrap();
+    let checkpoint = Checkpoint::open_any(&folder).unwrap();
     let found = identify_with(&checkpoint, &Overrides::read(&folder.join("config.json")).unwrap()).unwrap();
     let own = NextDitConfig::read(&folder.join("config.json")).unwrap();
     assert_eq!(found.config, BackboneConfig::NextDit(NextDitConfig { feed_forward_size: None, ..own }));

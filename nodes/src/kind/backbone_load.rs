@@ -112,7 +112,7 @@ struct Opened {
 
 impl Opened {
     fn read(path: &Path, config: Option<&Path>, preset: Option<&str>) -> Result<Self, ModelError> {
-        let checkpoint = Checkpoint::open_path(path)?;
+        let checkpoint = Checkpoint::open_any(path)?;
         let beside = path.join("config.json");
         let (config, overrides) = match config {
             Some(config) => (Some(config.to_owned()), Overrides::read(config)?),

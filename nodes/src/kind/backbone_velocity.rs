@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 use lumina_engine::{
     Call, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Value,
 };
-use lumina_models::backbone::{Backbone, BackboneConfig, Prepared, Profile};
+use lumina_models::backbone::{Backbone, BackboneConfig, Prepared, Profile, Wants};
 
 use crate::evaluation::{self, Evaluation, failed};
 use crate::value::{BackboneValue, TensorValue, input_tensor, tensor_type, type_of};
@@ -122,18 +122,25 @@ struct Need {
 impl Need {
     fn of(inquiry: &Inquiry<'_>, config: &BackboneConfig) -> Option<Self> {
         let dtype = Compute::of(inquiry.world).dtype;
-        let (latent, features) = (inquiry.fact("latent")?, inquiry.fact("features")?);
-        let [batch, height, width] = [latent.dimension(0)?, latent.dimension(2)?, latent.dimension(3)?];
-        let caption = match features.int("most tokens") {
-            Some(tokens) => usize::try_from(tokens).ok()?,
-            None => features.dimension(1)?,
+        let latent = inquiry.fact("latent")?;
+        let batch = latent.dimension(0)?;
+        let profile = config.profile();
+        let sides = (0..profile.axes).map(|axis| latent.dimension(2 + axis)).collect::<Option<Vec<_>>>()?;
+        let caption = match (profile.wants, inquiry.fact("features")) {
+            (Wants::Classes { .. }, _) => 0,
+            (_, None) => return None,
+            (_, Some(features)) => match features.int("most tokens") {
+                Some(tokens) => usize::try_from(tokens).ok()?,
+                None => features.dimension(1)?,
+            },
         };
-        let tokens = config.tokens(height, width)?;
-        let kept = (batch * config.profile().out_channels * height * width * 4) as u64;
-        let around = 3 * kept + config.caption_bytes(batch, caption, dtype)?;
+        let tokens = config.tokens(&sides)?;
+        let cells: usize = sides.iter().product();
+        let kept = (batch * profile.out_channels * cells * 4) as u64;
+        let around = 3 * kept + config.prepared_bytes(batch, caption, dtype);
         Some(Self {
-            working: around + config.forward_bytes(batch, tokens, caption, dtype)?,
-            one_at_a_time: around + config.forward_bytes(1, tokens, caption, dtype)?,
+            working: around + config.forward_bytes(batch, tokens, caption, dtype),
+            one_at_a_time: around + config.forward_bytes(1, tokens, caption, dtype),
             kept,
         })
     }

@@ -175,7 +175,7 @@ fn caption_memory(velocity: &Fact, tokens: Option<usize>, dtype: DType) -> Optio
     let Wants::Caption { width } = config.profile().wants else { return None };
     let number = |name: &str| usize::try_from(velocity.int(name)?).ok();
     let rows = number("pictures")? * number("rows per picture")?;
-    let kept = config.caption_bytes(rows, tokens?, dtype)?;
+    let kept = config.prepared_bytes(rows, tokens?, dtype);
     let features = (rows * tokens? * width * 4 * 4) as u64;
     Some(Memory::new(kept + features, kept))
 }

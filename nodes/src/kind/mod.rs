@@ -12,9 +12,17 @@ mod tensor_compare;
 mod tensor_concat;
 mod tensor_latent;
 mod tensor_load;
+mod tensor_reshape;
 mod tensor_save;
 mod tensor_slice;
 mod text_encode;
+mod text_hidden;
+mod text_load;
+mod vae_decode;
+mod vae_encode;
+mod vae_load;
+mod vocoder_load;
+mod vocoder_wave;
 
 use lumina_engine::Registry;
 
@@ -41,7 +49,15 @@ pub fn plugin(registry: &mut Registry) {
         .add(tensor_concat::spec(), tensor_concat::TensorConcat)
         .add(tensor_latent::spec(), tensor_latent::TensorLatent)
         .add(tensor_load::spec(), tensor_load::TensorLoad)
+        .add(tensor_reshape::spec(), tensor_reshape::TensorReshape)
         .add(tensor_save::spec(), tensor_save::TensorSave)
         .add(tensor_slice::spec(), tensor_slice::TensorSlice)
-        .add(text_encode::spec(), text_encode::TextEncode);
+        .add(text_encode::spec(), text_encode::TextEncode)
+        .add(text_hidden::spec(), text_hidden::TextHidden)
+        .add(text_load::spec(), text_load::TextLoad)
+        .add(vae_decode::spec(), vae_decode::VaeDecode)
+        .add(vae_encode::spec(), vae_encode::VaeEncode)
+        .add(vae_load::spec(), vae_load::VaeLoad)
+        .add(vocoder_load::spec(), vocoder_load::VocoderLoad)
+        .add(vocoder_wave::spec(), vocoder_wave::VocoderWave);
 }

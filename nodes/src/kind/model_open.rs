@@ -8,12 +8,17 @@ use lumina_engine::{
 };
 use lumina_models::PipelineFolder;
 use lumina_models::backbone::BackboneConfig;
+use lumina_models::text::TextConfig;
+use lumina_models::vae::{VaeConfig, VaeNetwork};
+use lumina_models::weights::StoredTensor;
 
 use crate::error::mistakes;
 use crate::hub::{self, Place};
 use crate::sizes::with_sizes;
-use crate::value::{BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, type_of};
-use crate::{Compute, interrupt, mistake, node_error};
+use crate::value::{
+    BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, autoencoder_facts, type_of,
+};
+use crate::{Compute, interrupt, mistake, node_error, warn};
 
 pub(crate) struct ModelOpen;
 
@@ -76,10 +81,12 @@ impl Node for ModelOpen {
         call.progress(1, 3, "part");
         let backbone = folder.load_backbone(&device, dtype, &stop).map_err(node_error)?;
         call.progress(2, 3, "part");
-        let autoencoder = Arc::new(folder.load_autoencoder(&device, dtype, &stop).map_err(node_error)?);
+        let autoencoder = folder.load_autoencoder(&device, dtype, &stop).map_err(node_error)?;
         call.progress(3, 3, "part");
+        warn(call, &stop);
 
-        let half = bytes.autoencoder / 2;
+        let network = VaeNetwork::Image(Box::new(autoencoder));
+        let (encoder, decoder) = EncoderValue::halves(network, &space, bytes.autoencoder);
         Ok(vec![
             Value::domain(TextEncoderValue { encoder: Arc::new(text_encoder), bytes: bytes.text_encoder }),
             Value::domain(BackboneValue {
@@ -87,12 +94,8 @@ impl Node for ModelOpen {
                 space: space.clone(),
                 bytes: bytes.backbone,
             }),
-            Value::domain(EncoderValue {
-                network: Arc::clone(&autoencoder),
-                space: space.clone(),
-                bytes: half,
-            }),
-            Value::domain(DecoderValue { network: autoencoder, space: space.clone(), bytes: half }),
+            Value::domain(encoder),
+            Value::domain(decoder),
             Value::domain(space),
             Value::Float(folder.scheduler.shift),
         ])
@@ -101,20 +104,22 @@ impl Node for ModelOpen {
 
 fn facts(folder: &PipelineFolder, world: &dyn World) -> lumina_models::Result<Inference> {
     let space = Space::new(&folder.backbone, &folder.autoencoder);
-    let text = folder.text_encoder.hidden_size;
+    let text = TextConfig::Decoder(folder.text_encoder.clone());
     let Compute { device, dtype, .. } = Compute::of(world);
     let kept = folder.part_bytes(&device, dtype)?.sum();
     // A tensor is read as it is stored, then converted; mapped pages are given back after each.
     let weights = [folder.text_encoder_weights(), folder.backbone_weights(), folder.autoencoder_weights()];
     let tensors = weights.iter().flat_map(|weights| weights.tensors().values());
-    let largest = tensors.map(|tensor| tensor.end - tensor.start).max().unwrap_or(0);
+    let largest = tensors.map(StoredTensor::byte_size).max().unwrap_or(0);
     let backbone = BackboneConfig::NextDit(folder.backbone.clone());
+    let autoencoder = VaeConfig::Image(folder.autoencoder.clone());
+    let [encoder, decoder, of_space] = autoencoder_facts(&autoencoder, Some(&space));
     let outputs = [
-        with_sizes(Fact::of(type_of::<TextEncoderValue>()).with("text width", text), &folder.text_encoder),
-        BackboneValue::fact(&backbone, &space.fact(type_of::<Space>())),
-        with_sizes(space.fact(type_of::<EncoderValue>()), &folder.autoencoder),
-        with_sizes(space.fact(type_of::<DecoderValue>()), &folder.autoencoder),
-        space.fact(type_of::<Space>()),
+        TextEncoderValue::fact(&text, text.usage().state, true),
+        BackboneValue::fact(&backbone, &of_space),
+        encoder,
+        decoder,
+        of_space,
         Fact::constant(Value::Float(folder.scheduler.shift)),
     ];
     Ok(Inference::new(outputs, Memory::new(kept + largest, kept)).files(folder.files()))

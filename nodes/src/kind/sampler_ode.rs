@@ -112,11 +112,11 @@ fn activations(inquiry: &Inquiry<'_>) -> Option<(u64, u64)> {
     let config: BackboneConfig = sizes(Some(velocity))?;
     let number = |name: &str| velocity.int(name).and_then(|value| usize::try_from(value).ok());
     let rows = start.dimension(0)? * number("rows per picture").unwrap_or(1);
-    let tokens = config.tokens(start.dimension(2)?, start.dimension(3)?)?;
+    let tokens = config.tokens(&[start.dimension(2)?, start.dimension(3)?])?;
     let caption = number("caption tokens").unwrap_or(MAX_TOKENS);
     let dtype = Compute::of(inquiry.world).dtype;
     let bytes = |rows| config.forward_bytes(rows, tokens, caption, dtype);
-    Some((bytes(rows)?, bytes(1)?))
+    Some((bytes(rows), bytes(1)))
 }
 
 /// A latent whose sides do not divide into patches.

@@ -6,7 +6,7 @@ use lumina_engine::{
 };
 
 use crate::Compute;
-use crate::value::{Latent, Space, as_tensor, tensor_type, type_of};
+use crate::value::{Latent, Medium, Space, as_tensor, tensor_type, type_of};
 
 pub(crate) struct TensorLatent;
 
@@ -25,6 +25,9 @@ pub(crate) fn spec() -> NodeSpec {
 
 impl Node for TensorLatent {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
+        if let Some(mistake) = Medium::Image.mistake("space", inquiry.fact("space")) {
+            return Err(vec![mistake]);
+        }
         let mut fact = inquiry.fact("space").cloned().unwrap_or_else(|| Fact::of(type_of::<Latent>()));
         fact.ty = type_of::<Latent>();
         let Some(tensor) = inquiry.fact("tensor") else { return Ok(Inference::new([fact], Memory::UNKNOWN)) };

@@ -5,24 +5,29 @@ mod backbone;
 mod conditioning;
 mod content;
 mod latent;
+mod medium;
 pub mod packed;
 mod space;
 mod tensor;
 mod text_encoder;
 mod times;
 mod velocity;
+mod vocoder;
 
+pub(crate) use autoencoder::autoencoder_facts;
 pub use autoencoder::{DecoderValue, EncoderValue};
 pub use backbone::BackboneValue;
 pub use conditioning::Conditioning;
 pub use content::digest_tensor;
 pub use latent::Latent;
+pub use medium::Medium;
 pub use space::Space;
 pub(crate) use tensor::given;
 pub use tensor::{TensorValue, as_tensor, input_tensor, input_tensors, tensor_type};
 pub use text_encoder::TextEncoderValue;
 pub use times::Times;
 pub use velocity::{VelocityField, VelocityValue};
+pub use vocoder::VocoderValue;
 
 use lumina_engine::{Domain, Type};
 

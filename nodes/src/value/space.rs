@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use lumina_engine::{Digest, Digester, Domain, Fact, Storable, Type, World};
 use lumina_models::backbone::NextDitConfig;
-use lumina_models::vae::{AutoencoderConfig, PreviewMap};
+use lumina_models::vae::{AutoencoderConfig, PreviewMap, VaeConfig};
 use serde::{Deserialize, Serialize};
+
+use super::Medium;
 
 /// What the numbers of a latent mean. Two spaces are the same when the numbers mean the same, however they are shown and
 /// in whatever patches a network reads them.
@@ -14,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub struct Space {
     /// Channels.
     pub channels: usize,
-    /// Pixels per latent cell, on each side.
+    /// Pixels per latent cell, on each side; of a spectrogram mel frames.
     pub downscale: usize,
     /// Latent cells per token, on each side.
     pub patch: usize,
@@ -22,6 +24,9 @@ pub struct Space {
     pub scale: f64,
     /// See `scale`.
     pub shift: f64,
+    /// What they are latents of.
+    #[serde(default)]
+    pub medium: Medium,
     /// How latents are shown without decoding them. Not kept with values on disk: only models that are loaded need it.
     #[serde(skip)]
     pub preview: Option<Arc<PreviewMap>>,
@@ -29,7 +34,9 @@ pub struct Space {
 
 impl PartialEq for Space {
     fn eq(&self, other: &Self) -> bool {
-        let numbers = |space: &Self| (space.channels, space.downscale, space.scale, space.shift);
+        let numbers = |space: &Self| {
+            (space.channels, space.downscale, space.scale, space.shift, space.medium)
+        };
         numbers(self) == numbers(other)
     }
 }
@@ -43,6 +50,24 @@ impl Space {
             patch: backbone.patch_size,
             scale: autoencoder.scaling_factor,
             shift: autoencoder.shift_factor.unwrap_or(0.0),
+            medium: Medium::Image,
+            preview: None,
+        }
+    }
+
+    /// The space of an autoencoder by itself, for a backbone that makes a token of `patch` cells on each side.
+    pub fn of_autoencoder(config: &VaeConfig, scale: f64, patch: usize) -> Self {
+        let shift = match config {
+            VaeConfig::Image(config) => config.shift_factor.unwrap_or(0.0),
+            VaeConfig::Mel(_) => 0.0,
+        };
+        Self {
+            channels: config.latent_channels(),
+            downscale: config.downscale(),
+            patch,
+            scale,
+            shift,
+            medium: Medium::of(config),
             preview: None,
         }
     }
@@ -50,7 +75,7 @@ impl Space {
     /// The space of a network of which nothing is known but what it reads: a cell counts as one pixel, numbers as they
     /// are.
     pub fn plain(channels: usize, patch: usize) -> Self {
-        Self { channels, downscale: 1, patch, scale: 1.0, shift: 0.0, preview: None }
+        Self { channels, downscale: 1, patch, scale: 1.0, shift: 0.0, medium: Medium::Image, preview: None }
     }
 
     /// Adds how latents are shown.
@@ -80,12 +105,17 @@ impl Space {
             .with("channels", self.channels)
             .with("downscale", self.downscale)
             .with("patch", self.patch)
+            .with(Medium::PROPERTY, self.medium.name())
     }
 }
 
 impl fmt::Display for Space {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} channels of {} pixels, scale {}", self.channels, self.downscale, self.scale)?;
+        let unit = match self.medium {
+            Medium::Image => "pixels",
+            Medium::Mel => "mel frames",
+        };
+        write!(formatter, "{} channels of {} {unit}, scale {}", self.channels, self.downscale, self.scale)?;
         if self.shift != 0.0 { write!(formatter, ", shift {}", self.shift) } else { Ok(()) }
     }
 }

@@ -4,8 +4,8 @@ use candle_core::Tensor;
 use lumina_engine::{
     Call, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
-use lumina_models::vae::{AutoencoderConfig, AutoencoderKl, TileOptions};
-use lumina_nodes::value::{DecoderValue, Latent, type_of};
+use lumina_models::vae::{AutoencoderKl, TileOptions, VaeConfig};
+use lumina_nodes::value::{DecoderValue, Latent, Medium, type_of};
 use lumina_nodes::{Compute, interrupt, node_error, sizes};
 
 use crate::image::Image;
@@ -31,7 +31,9 @@ pub(crate) fn spec() -> NodeSpec {
 
 impl Node for ImageDecode {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
-        let mut mistakes: Vec<Mistake> = inquiry.same("space", "latent", "decoder").into_iter().collect();
+        let other_medium = Medium::Image.mistake("decoder", inquiry.fact("decoder"));
+        let other_space = || inquiry.same("space", "latent", "decoder");
+        let mut mistakes: Vec<Mistake> = other_medium.or_else(other_space).into_iter().collect();
         if let (Some(tile), Some(overlap)) = (inquiry.int("tile"), inquiry.int("overlap"))
             && overlap * 2 > tile
         {
@@ -68,7 +70,7 @@ impl Node for ImageDecode {
         let tiles = TileOptions { size: call.size("tile")?, overlap: call.size("overlap")? };
         let tiles = if call.thrifty { smaller(&tiles) } else { tiles };
         let stop = interrupt(call.cancel);
-        let network = &decoder.network;
+        let network = decoder.image()?;
         let latents = network.config().model_to_latent(&latent.tensor).map_err(node_error)?;
         let batch = latents.dim(0).map_err(candle_error)?;
         // One picture at a time: a decoder's activations are far larger than its pictures.
@@ -106,7 +108,7 @@ struct Needs {
 
 /// What decoding takes beside the bytes of the pictures.
 fn needs(inquiry: &Inquiry<'_>, pictures: u64) -> Option<Needs> {
-    let config: AutoencoderConfig = sizes(inquiry.fact("decoder"))?;
+    let VaeConfig::Image(config) = sizes(inquiry.fact("decoder"))? else { return None };
     let latent = inquiry.fact("latent")?;
     let size = (latent.dimension(2)?, latent.dimension(3)?);
     let tiles = TileOptions { size: inquiry.size("tile")?, overlap: inquiry.size("overlap")? };

@@ -6,8 +6,8 @@ use lumina_engine::{
 };
 use lumina_models::Interrupt;
 use lumina_models::noise::Generator;
-use lumina_models::vae::{AutoencoderConfig, AutoencoderKl, Gaussian};
-use lumina_nodes::value::{EncoderValue, Latent, type_of};
+use lumina_models::vae::{AutoencoderKl, Gaussian, VaeConfig};
+use lumina_nodes::value::{EncoderValue, Latent, Medium, type_of};
 use lumina_nodes::{Compute, interrupt, node_error, sizes};
 
 use crate::image::Image;
@@ -34,6 +34,9 @@ pub(crate) fn spec() -> NodeSpec {
 
 impl Node for ImageEncode {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
+        if let Some(mistake) = Medium::Image.mistake("encoder", inquiry.fact("encoder")) {
+            return Err(vec![mistake]);
+        }
         let mut fact = inquiry.fact("encoder").cloned().unwrap_or_else(|| Fact::of(type_of::<Latent>()));
         fact.ty = type_of::<Latent>();
         let (Some(image), Some(downscale)) = (inquiry.fact("image"), fact.int("downscale")) else {
@@ -62,7 +65,7 @@ impl Node for ImageEncode {
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
         let encoder = call.domain::<EncoderValue>("encoder")?;
         let image = call.domain::<Image>("image")?;
-        let network = &encoder.network;
+        let network = encoder.image()?;
         let stop = interrupt(call.cancel);
         let gaussian = if call.thrifty {
             one_by_one(network, &image.tensor, &stop)
@@ -99,7 +102,7 @@ fn one_by_one(network: &AutoencoderKl, image: &Tensor, stop: &Interrupt) -> lumi
 
 /// Bytes that the encoder takes for all pictures at once, and for one after the other.
 fn network_bytes(inquiry: &Inquiry<'_>) -> Option<(u64, u64)> {
-    let config: AutoencoderConfig = sizes(inquiry.fact("encoder"))?;
+    let VaeConfig::Image(config) = sizes(inquiry.fact("encoder"))? else { return None };
     let image = inquiry.fact("image")?;
     let size = (image.dimension(2)?, image.dimension(3)?);
     let Compute { device, dtype, .. } = Compute::of(inquiry.world);

@@ -5,7 +5,7 @@ use lumina_engine::{
     Type, Value,
 };
 use lumina_models::noise::Generator;
-use lumina_nodes::value::{Latent, Space, type_of};
+use lumina_nodes::value::{Latent, Medium, Space, type_of};
 use lumina_nodes::{Compute, node_error};
 
 pub(crate) struct ImageNoise;
@@ -35,6 +35,9 @@ pub(crate) fn spec() -> NodeSpec {
 
 impl Node for ImageNoise {
     fn infer(&self, inquiry: &Inquiry<'_>) -> Result<Inference, Vec<Mistake>> {
+        if let Some(mistake) = Medium::Image.mistake("space", inquiry.fact("space")) {
+            return Err(vec![mistake]);
+        }
         let mut fact = inquiry.fact("space").cloned().unwrap_or_else(|| Fact::of(type_of::<Latent>()));
         fact.ty = type_of::<Latent>();
         let known = |fact: &Fact, name| fact.int(name).and_then(|value| usize::try_from(value).ok());

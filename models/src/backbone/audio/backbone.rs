@@ -4,28 +4,10 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::{AudioFlagDit, PreparedContext, model_time};
+use super::{AudioFlagDit, model_time};
 use crate::Result;
 use crate::backbone::any::{Backbone, Conditioning, Observe, Prepared, own, unwanted};
 use crate::backbone::{BackboneConfig, ForwardOptions, Profile};
-
-impl Prepared for PreparedContext {
-    fn batch(&self) -> usize {
-        self.pooled.dims().first().copied().unwrap_or(0)
-    }
-
-    fn rows(&self, start: usize, count: usize) -> Result<Arc<dyn Prepared>> {
-        Ok(Arc::new(Self {
-            pooled: self.pooled.narrow(0, start, count)?.contiguous()?,
-            layers: self.layers.iter().map(|keys| keys.rows(start, count)).collect::<Result<_>>()?,
-        }))
-    }
-
-    fn byte_size(&self) -> u64 {
-        let pooled = (self.pooled.elem_count() * self.pooled.dtype().size_in_bytes()) as u64;
-        pooled + self.layers.iter().map(|keys| keys.byte_size()).sum::<u64>()
-    }
-}
 
 /// Times are those of the flow, which [`model_time`] converts. Of the options only the interrupt counts.
 impl Backbone for AudioFlagDit {

@@ -43,6 +43,9 @@ pub struct MelAutoencoder {
 }
 
 impl MelAutoencoder {
+    /// The tensor with the factor on latents, in a checkpoint of the whole system.
+    pub const SCALE: &'static str = "scale_factor";
+
     /// Loads from weights under their original names, in the number format that [`AutoencoderKl::compute_type`] gives
     /// for that of `weights`.
     ///
@@ -102,7 +105,7 @@ impl MelAutoencoder {
     pub fn stored_scale(checkpoint: &Checkpoint) -> Result<Option<f64>> {
         let never = Interrupt::never();
         let weights = Weights::open(checkpoint, KeyMap::identity(), DType::F32, &Device::Cpu, &never)?;
-        let Some(scale) = weights.optional("scale_factor", &[])? else { return Ok(None) };
+        let Some(scale) = weights.optional(Self::SCALE, &[])? else { return Ok(None) };
         let scale = f64::from(scale.to_scalar::<f32>()?);
         if !(1e-6..1e6).contains(&scale.abs()) {
             let expected = "a number that one can divide by";

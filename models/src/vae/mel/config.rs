@@ -13,7 +13,7 @@ pub(crate) const GROUPS: usize = 32;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MelAutoencoderConfig {
     /// Latent channels of the backbone; stored beside `ddconfig`.
-    #[serde(skip)]
+    #[serde(default)]
     pub embed_dim: usize,
     /// Mel bands that go in.
     pub in_channels: usize,

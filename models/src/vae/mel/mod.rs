@@ -6,7 +6,9 @@ mod autoencoder;
 mod blocks;
 mod config;
 mod decoder;
+mod detect;
 mod encoder;
+mod memory;
 
 pub use autoencoder::{MelAutoencoder, MelStage};
 pub use blocks::FrameAttention;
