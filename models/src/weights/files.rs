@@ -59,11 +59,6 @@ impl Files {
         self.keys.resolve(canonical, &self.checkpoint).is_some()
     }
 
-    /// Among how many ranks the weights were split.
-    pub(super) fn ranks(&self) -> usize {
-        self.checkpoint.ranks()
-    }
-
     /// The stored names that were never read.
     pub(super) fn unused(&self) -> Vec<String> {
         let used = lock(&self.used);

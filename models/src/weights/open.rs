@@ -71,7 +71,6 @@ pub(super) fn tensors(path: &Path, file: usize) -> Result<(BTreeMap<String, Stor
             });
             Ok((tensors.collect(), Vec::new()))
         }
-        Kind::Gguf => Err(ModelError::config(path, "a GGUF file is no part of weights in several files")),
         Kind::Torch => {
             let archive = PthArchive::open(path)?;
             let tensors = archive.tensors().iter().map(|(name, tensor)| (name.clone(), tensor.stored(file)));
@@ -99,7 +98,6 @@ impl PthTensor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Safetensors,
-    Gguf,
     Torch,
     Gguf,
 }
@@ -111,9 +109,6 @@ impl Kind {
         // Opening a pipe would wait for somebody to write to it.
         if !std::fs::metadata(path).map_err(read)?.is_file() {
             return Err(ModelError::config(path, "it is no file"));
-        }
-        if Checkpoint::is_gguf(path)? {
-            return Ok(Self::Gguf);
         }
         let mut start = Vec::new();
         File::open(path).and_then(|file| file.take(8).read_to_end(&mut start)).map_err(read)?;
@@ -162,7 +157,8 @@ fn choose(dir: &Path) -> Result<(PathBuf, Vec<String>)> {
     }
     candidates.sort_by(|a, b| (a.place, a.extension, &a.name).cmp(&(b.place, b.extension, &b.name)));
     let Some(chosen) = candidates.first() else {
-        let reason = "the folder has no weights: no file whose name ends in `.safetensors`, `.gguf`, `.pth` or the like";
+        let reason =
+            "the folder has no weights: no file whose name ends in `.safetensors`, `.pth` or the like";
         return Err(ModelError::config(dir, reason));
     };
     let alike =
