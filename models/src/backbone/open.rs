@@ -198,6 +198,23 @@ impl Identified {
         Ok(verify(checkpoint, &self.family.key_map(checkpoint), &self.config.expected()?, &ignorable))
     }
 
+    /// Bytes that the network holds once it is loaded in `dtype`; quantised matrices stay as they are.
+    ///
+    /// # Errors
+    /// As [`BackboneConfig::expected`].
+    pub fn loaded_bytes(&self, checkpoint: &Checkpoint, dtype: DType, device: &Device) -> Result<u64> {
+        let keys = self.family.key_map(checkpoint);
+        let stored = |name: &str| keys.resolve(name, checkpoint).and_then(|key| checkpoint.get(&key));
+        let expected = self.config.expected()?.required;
+        Ok(expected
+            .iter()
+            .map(|(name, shape)| match stored(name) {
+                Some(tensor) => tensor.loaded_bytes(dtype, device),
+                None => (shape.iter().product::<usize>() * dtype.size_in_bytes()) as u64,
+            })
+            .sum())
+    }
+
     /// Loads the network.
     ///
     /// # Errors

@@ -131,11 +131,11 @@ impl BackboneConfig {
 
     /// Tokens of a latent with these sides, one for each of [`Profile::axes`].
     pub fn tokens(&self, sides: &[usize]) -> Option<usize> {
-        match (self, *sides) {
-            (Self::NextDit(config), [height, width]) => Some(config.tokens(height, width)),
-            (Self::FlagDit(config), [height, width]) => Some(config.tokens(height, width)),
-            (Self::ClassDit(config), [height, width]) => Some(config.sizes.tokens(height, width)),
-            (Self::AudioFlagDit(_), [length]) => Some(length),
+        match (self, sides) {
+            (Self::NextDit(config), [height, width]) => Some(config.tokens(*height, *width)),
+            (Self::FlagDit(config), [height, width]) => Some(config.tokens(*height, *width)),
+            (Self::ClassDit(config), [height, width]) => Some(config.sizes.tokens(*height, *width)),
+            (Self::AudioFlagDit(_), [length]) => Some(*length),
             _ => None,
         }
     }

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
+use lumina_models::ModelError;
 use lumina_models::backbone::{Identified, Overrides, PRESET_NAMES, Preset, Profile, identify_with};
 use lumina_models::weights::Checkpoint;
-use lumina_models::{DType, ModelError};
 
 use crate::error::mistakes;
+use crate::loading::{loading, unused};
 use crate::value::{BackboneValue, Space, type_of};
-use crate::{Compute, interrupt, mistake, node_error};
+use crate::{Compute, interrupt, mistake, node_error, warn};
 
 pub(crate) struct BackboneLoad;
 
@@ -71,14 +72,19 @@ impl Node for BackboneLoad {
         }
         let profile = identified.config.profile();
         let latents = latents(inquiry, &profile).map_err(|mistake| vec![*mistake])?;
-        let memory = memory(&identified, Compute::of(inquiry.world).dtype)
+        let Compute { device, dtype, .. } = Compute::of(inquiry.world);
+        let kept = identified
+            .loaded_bytes(&checkpoint, dtype, &device)
             .map_err(|error| vec![mistake("path", &error)])?;
-        let warnings = (!report.unused.is_empty()).then(|| {
-            let unused = ModelError::UnusedKeys { path: report.path, keys: report.unused };
-            mistake("path", &unused).code(Code::UnusedContent)
-        });
+        // Which of several files was taken, for example.
+        let notes = checkpoint.notes().iter();
+        let notes: Vec<Mistake> =
+            notes.map(|note| Mistake::at("path", note.as_str()).code(Code::UnusedContent)).collect();
         let outputs = [BackboneValue::fact(&identified.config, &latents), latents];
-        Ok(Inference::new(outputs, memory).files(files).warnings(warnings))
+        Ok(Inference::new(outputs, loading(&checkpoint, kept))
+            .files(files)
+            .warnings(unused("path", report))
+            .warnings(notes))
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
@@ -96,9 +102,10 @@ impl Node for BackboneLoad {
             Some(space) => return Err(NodeError::failed(other_channels(space.channels, &profile))),
         };
         let Compute { device, dtype, .. } = Compute::of(call.world);
-        let bytes = memory(identified, dtype).map_err(node_error)?.kept;
+        let bytes = identified.loaded_bytes(&opened.checkpoint, dtype, &device).map_err(node_error)?;
         let stop = interrupt(call.cancel);
         let network = identified.load(&opened.checkpoint, dtype, &device, &stop).map_err(node_error)?;
+        warn(call, &stop);
         Ok(vec![Value::domain(BackboneValue { network, space: space.clone(), bytes }), Value::domain(space)])
     }
 }
@@ -163,13 +170,4 @@ fn latents(inquiry: &Inquiry<'_>, profile: &Profile) -> Result<Fact, Box<Mistake
 
 fn other_channels(found: usize, profile: &Profile) -> String {
     format!("latents of this space have {found} channels, the network reads {}", profile.in_channels)
-}
-
-/// The weights, and while they are read the largest tensor as it is stored, which may be in f32.
-fn memory(identified: &Identified, dtype: DType) -> Result<Memory, ModelError> {
-    let expected = identified.config.expected()?;
-    let kept = expected.parameters() * dtype.size_in_bytes() as u64;
-    let numbers = |shape: &Vec<usize>| shape.iter().map(|size| *size as u64).product::<u64>();
-    let largest = expected.required.iter().map(|(_, shape)| numbers(shape)).max().unwrap_or(0);
-    Ok(Memory::new(kept + largest * 4, kept))
 }

@@ -14,7 +14,6 @@ use lumina_models::weights::StoredTensor;
 
 use crate::error::mistakes;
 use crate::hub::{self, Place};
-use crate::sizes::with_sizes;
 use crate::value::{
     BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, autoencoder_facts, type_of,
 };

@@ -34,9 +34,8 @@ pub struct Space {
 
 impl PartialEq for Space {
     fn eq(&self, other: &Self) -> bool {
-        let numbers = |space: &Self| {
-            (space.channels, space.downscale, space.scale, space.shift, space.medium)
-        };
+        let numbers =
+            |space: &Self| (space.channels, space.downscale, space.scale, space.shift, space.medium);
         numbers(self) == numbers(other)
     }
 }
