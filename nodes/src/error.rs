@@ -48,7 +48,7 @@ pub fn mistake(input: &str, error: &ModelError) -> Mistake {
     Mistake::at(input, with_causes(error)).code(code)
 }
 
-/// Mistakes of a folder, at an input. A wrong config gives one for each tensor: of many the first few tell enough.
+/// Mistakes of weights at an input. A wrong config gives one for each tensor: of many the first few tell enough.
 pub(crate) fn mistakes(input: &str, errors: &[ModelError]) -> Vec<Mistake> {
     const SHOWN: usize = 3;
     let is_shape = |error: &&ModelError| matches!(error, ModelError::Shape { .. });

@@ -6,6 +6,7 @@
 
 mod compute;
 mod error;
+mod evaluation;
 mod guided;
 mod hub;
 mod kind;

@@ -29,6 +29,17 @@ impl ClassDitKind {
     pub fn is_mixture(self) -> bool {
         !matches!(self, Self::Flag | Self::Next)
     }
+
+    /// What it is, in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flag => "a class-conditional Flag-DiT",
+            Self::Next => "a class-conditional Next-DiT",
+            Self::TimeMixture => "a mixture of experts routed by time",
+            Self::SpaceMixture => "a mixture of experts routed by token",
+            Self::BothMixtures => "a mixture of experts routed by time and by token",
+        }
+    }
 }
 
 /// Sizes and switches of a class-conditional network.

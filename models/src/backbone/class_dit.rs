@@ -4,14 +4,17 @@
 //! Source: `DiT_Llama` of Lumina-T2X `Flag-DiT-ImageNet/models/model.py`, `Next-DiT-ImageNet/models/models.py`, and
 //! `Next-DiT-MoE/models/models.py`, `models1.py` and `models2.py`.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
 
-use super::ForwardOptions;
+use super::any::{Backbone, Conditioning, Labels, Observe, Prepared, own, unwanted};
 use super::block::{BlockShape, BlockStyle, Feed};
 use super::class_config::{ClassDitConfig, ClassDitKind};
 use super::mixture::RoutedBy;
 use super::sequence::Layout;
-use super::trunk::{Condition, Stage, Trunk, TrunkNames};
+use super::trunk::{Condition, Trunk, TrunkNames};
+use super::{BackboneConfig, ForwardOptions, Profile};
 use crate::weights::{Checkpoint, Expected, KeyMap, Weights};
 use crate::{Interrupt, ModelError, Result};
 
@@ -82,63 +85,39 @@ impl ClassDit {
     pub fn config(&self) -> &ClassDitConfig {
         &self.config
     }
+}
 
-    /// The device that its weights are on.
-    pub fn device(&self) -> &Device {
+impl Backbone for ClassDit {
+    fn profile(&self) -> Profile {
+        BackboneConfig::ClassDit(self.config.clone()).profile()
+    }
+
+    fn device(&self) -> &Device {
         self.trunk.device()
     }
 
-    /// The number format of its weights.
-    pub fn dtype(&self) -> DType {
+    fn dtype(&self) -> DType {
         self.trunk.dtype()
     }
 
-    /// The raw output of the network.
-    ///
-    /// # Shapes
-    /// `latent` is `[batch, in_channels, height, width]`, `time` has one entry or one for each latent, `labels` one for
-    /// each latent; the result is `[batch, out_channels, height, width]` in the number format of the latent.
-    ///
-    /// # Errors
-    /// [`ModelError::Input`] when latent, time and labels do not fit the network or each other, for labels above
-    /// [`ClassDitConfig::no_class`], and for other sizes than that of the training where the network is a Flag-DiT;
-    /// [`ModelError::Interrupted`].
-    pub fn forward(
-        &self,
-        latent: &Tensor,
-        time: &[f64],
-        labels: &[u32],
-        options: &ForwardOptions,
-    ) -> Result<Tensor> {
-        self.forward_observed(latent, time, labels, options, &mut |_, _| Ok(()))
+    fn bind(&self, conditioning: &Conditioning) -> Result<Arc<dyn Prepared>> {
+        match conditioning {
+            Conditioning::Classes(labels) => Ok(Arc::new(Labels(labels.clone()))),
+            other => Err(unwanted(self, other)),
+        }
     }
 
-    /// The velocity from noise to data: the first `in_channels` channels of [`forward`](Self::forward).
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward).
-    pub fn velocity(
+    /// `prepared` are [`Labels`], of which none may be above [`ClassDitConfig::no_class`]. Where the network is a
+    /// Flag-DiT, latents must be of the size of the training.
+    fn forward_observed(
         &self,
         latent: &Tensor,
         time: &[f64],
-        labels: &[u32],
+        prepared: &dyn Prepared,
         options: &ForwardOptions,
+        observe: &mut Observe<'_>,
     ) -> Result<Tensor> {
-        self.trunk.velocity(&self.forward(latent, time, labels, options)?)
-    }
-
-    /// As [`forward`](Self::forward), and shows the state at every [`Stage`].
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward), and those of `observe`.
-    pub fn forward_observed(
-        &self,
-        latent: &Tensor,
-        time: &[f64],
-        labels: &[u32],
-        options: &ForwardOptions,
-        observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
-    ) -> Result<Tensor> {
+        let Labels(labels) = own(prepared)?;
         let batch = latent.dims().first().copied().unwrap_or(0);
         if labels.len() != batch {
             let found = labels.len().to_string();
@@ -159,7 +138,7 @@ impl ClassDit {
             let expected = format!("[batch, {}, {side}, {side}]", self.config.sizes.in_channels);
             return Err(ModelError::input("the latent", expected, format!("{:?}", latent.dims())));
         }
-        let labels = Tensor::new(labels, self.device())?;
+        let labels = Tensor::new(labels.as_slice(), self.device())?;
         let pooled = self.labels.index_select(&labels, 0)?;
         let condition = Condition { pooled: &pooled, caption: None };
         self.trunk.forward(latent, time, &condition, layout, options, observe)

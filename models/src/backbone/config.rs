@@ -42,7 +42,7 @@ pub struct NextDitConfig {
     /// Scale of the positions during training; anything but 1 is refused.
     pub scaling_factor: f64,
     /// Feed-forward width, where it is known from the weights and not from the formula.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub feed_forward_size: Option<usize>,
 }
 
@@ -177,7 +177,7 @@ impl NextDitConfig {
         (self.sample_size * 8 / 16).pow(2)
     }
 
-    fn check(&self) -> std::result::Result<(), String> {
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
         self.sizes().check(2)?;
         check_sizes(&[("cross_attention_dim", self.cross_attention_dim), ("sample_size", self.sample_size)])?;
         if self.scaling_factor != 1.0 {

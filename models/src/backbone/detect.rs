@@ -1,9 +1,11 @@
 //! Which network a checkpoint is, and of which size: from names and shapes, never from the names of files.
 
-use super::class_config::{ClassDitConfig, ClassDitKind};
-use super::presets::{BackboneConfig, Preset};
-use super::{Dialect, FlagDitConfig, NextDitConfig};
-use crate::weights::Checkpoint;
+use super::Dialect;
+use super::audio::AudioFlagDit;
+use super::class_config::ClassDitKind;
+use super::open::{Overrides, identify_with};
+use super::presets::BackboneConfig;
+use crate::weights::{Checkpoint, KeyMap};
 use crate::{ModelError, Result};
 
 /// A network of Lumina-T2X.
@@ -16,6 +18,8 @@ pub enum Family {
     FlagDit,
     /// A class-conditional network.
     ClassDit(ClassDitKind),
+    /// Flag-DiT for sound.
+    AudioFlagDit,
 }
 
 /// What a checkpoint is.
@@ -36,6 +40,14 @@ impl Family {
     /// [`ModelError::Config`] when it is none of these, in words that say what it is; also for a mixture of experts
     /// whose shapes do not tell how it is routed (a width of at most 1024, as no published one has).
     pub fn detect(checkpoint: &Checkpoint) -> Result<Self> {
+        Self::detect_with(checkpoint, None)
+    }
+
+    /// As [`detect`](Self::detect); `kind` says how a mixture of experts is routed where shapes do not tell.
+    ///
+    /// # Errors
+    /// As [`detect`](Self::detect).
+    pub fn detect_with(checkpoint: &Checkpoint, kind: Option<ClassDitKind>) -> Result<Self> {
         let has = |name: &str| checkpoint.get(name).is_some();
         let refuse = |reason: &str| Err(ModelError::config(checkpoint.path(), reason));
         let dialect = if has("patch_embedder.proj.weight") {
@@ -44,14 +56,18 @@ impl Family {
             Dialect::EarlyDiffusers
         } else if has("x_embedder.weight") {
             Dialect::Original
+        } else if AudioFlagDit::key_map(checkpoint).resolve("proj_in.weight", checkpoint).is_some() {
+            return Ok(Self::AudioFlagDit);
         } else {
-            return refuse("this is no Next-DiT: it has neither `x_embedder` nor `patch_embedder`");
+            return refuse(
+                "this is no backbone of Lumina: it has none of `x_embedder`, `patch_embedder` and `proj_in`",
+            );
         };
         if has("eol_token") {
             return Ok(Self::FlagDit);
         }
         if has("y_embedder.embedding_table.weight") {
-            return Ok(Self::ClassDit(class_kind(checkpoint)?));
+            return Ok(Self::ClassDit(class_kind(checkpoint, kind)?));
         }
         // Found by its shape, as the names are nearly the same.
         if parts(checkpoint, dialect) == Some(6) {
@@ -71,16 +87,22 @@ impl Family {
         if self == expected { Ok(()) } else { Err(self.not(expected.name(), checkpoint)) }
     }
 
+    /// From canonical names to those of a checkpoint of this network.
+    pub fn key_map(&self, checkpoint: &Checkpoint) -> KeyMap {
+        match self {
+            Self::NextDit(dialect) => dialect.key_map(),
+            Self::AudioFlagDit => AudioFlagDit::key_map(checkpoint),
+            Self::FlagDit | Self::ClassDit(_) => KeyMap::identity(),
+        }
+    }
+
     /// What it is, in words.
     pub fn name(&self) -> &'static str {
         match self {
             Self::NextDit(_) => "a Next-DiT for text",
             Self::FlagDit => "a Flag-DiT of Lumina-T2I",
-            Self::ClassDit(ClassDitKind::Flag) => "a class-conditional Flag-DiT",
-            Self::ClassDit(ClassDitKind::Next) => "a class-conditional Next-DiT",
-            Self::ClassDit(ClassDitKind::TimeMixture) => "a mixture of experts routed by time",
-            Self::ClassDit(ClassDitKind::SpaceMixture) => "a mixture of experts routed by token",
-            Self::ClassDit(ClassDitKind::BothMixtures) => "a mixture of experts routed by time and by token",
+            Self::ClassDit(kind) => kind.name(),
+            Self::AudioFlagDit => "a Flag-DiT of Lumina's audio and music",
         }
     }
 
@@ -89,6 +111,7 @@ impl Family {
             Self::NextDit(_) => "no `eol_token` and no `y_embedder`",
             Self::FlagDit => "`eol_token`",
             Self::ClassDit(_) => "`y_embedder`",
+            Self::AudioFlagDit => "`proj_in`",
         };
         let reason = format!("this is {} (it has {sign}), not {expected}", self.name());
         ModelError::config(checkpoint.path(), reason)
@@ -100,14 +123,7 @@ impl Family {
 /// # Errors
 /// As [`Family::detect`]; [`ModelError::MissingKeys`] or [`ModelError::Shape`] when it is damaged.
 pub fn identify(checkpoint: &Checkpoint) -> Result<Identified> {
-    let family = Family::detect(checkpoint)?;
-    let config = match &family {
-        Family::NextDit(_) => BackboneConfig::NextDit(NextDitConfig::from_checkpoint(checkpoint)?),
-        Family::FlagDit => BackboneConfig::FlagDit(FlagDitConfig::from_checkpoint(checkpoint)?),
-        Family::ClassDit(kind) => BackboneConfig::ClassDit(ClassDitConfig::of_kind(checkpoint, *kind, None)?),
-    };
-    let preset = Preset::matching(&config)?.map(|preset| preset.name);
-    Ok(Identified { family, config, preset })
+    identify_with(checkpoint, &Overrides::default())
 }
 
 /// Modulation parts of a block: rows of its modulation by width.
@@ -122,7 +138,7 @@ fn parts(checkpoint: &Checkpoint, dialect: Dialect) -> Option<usize> {
     (size > 0 && modulation.is_multiple_of(size)).then(|| modulation / size)
 }
 
-fn class_kind(checkpoint: &Checkpoint) -> Result<ClassDitKind> {
+fn class_kind(checkpoint: &Checkpoint, given: Option<ClassDitKind>) -> Result<ClassDitKind> {
     let refuse = |reason: String| Err(ModelError::config(checkpoint.path(), reason));
     if checkpoint.get("layers.0.feed_forward_time.gate.weight").is_some() {
         return Ok(ClassDitKind::BothMixtures);
@@ -136,11 +152,14 @@ fn class_kind(checkpoint: &Checkpoint) -> Result<ClassDitKind> {
         return match (inputs == time, inputs == token) {
             (true, false) => Ok(ClassDitKind::TimeMixture),
             (false, true) => Ok(ClassDitKind::SpaceMixture),
-            (true, true) => refuse(format!(
-                "the shapes of this mixture of experts do not tell whether it is routed by time or by token: both \
-                 are {} wide",
-                inputs.unwrap_or_default()
-            )),
+            (true, true) => match given {
+                Some(kind @ (ClassDitKind::TimeMixture | ClassDitKind::SpaceMixture)) => Ok(kind),
+                _ => refuse(format!(
+                    "the shapes of this mixture of experts do not tell whether it is routed by time or by token: both \
+                     are {} wide; a config can say `\"kind\": \"TimeMixture\"` or `\"SpaceMixture\"`",
+                    inputs.unwrap_or_default()
+                )),
+            },
             (false, false) => {
                 refuse("the gate of this mixture of experts fits neither time nor tokens".to_owned())
             }

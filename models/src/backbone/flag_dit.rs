@@ -2,13 +2,16 @@
 //!
 //! Source: `DiT_Llama` of Lumina-T2X `lumina_t2i/models/model.py`.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
 
+use super::any::{Backbone, Conditioning, Observe, Prepared, own, unwanted};
 use super::block::{BlockShape, BlockStyle, Feed};
 use super::caption::CaptionEmbedder;
 use super::sequence::Layout;
-use super::trunk::{Condition, Stage, Trunk, TrunkNames};
-use super::{FlagDitConfig, ForwardOptions, PreparedCaption};
+use super::trunk::{Condition, Trunk, TrunkNames};
+use super::{BackboneConfig, FlagDitConfig, ForwardOptions, PreparedCaption, Profile};
 use crate::text::TextFeatures;
 use crate::weights::{Checkpoint, Expected, KeyMap, Weights};
 use crate::{Interrupt, ModelError, Result};
@@ -80,16 +83,6 @@ impl FlagDit {
         &self.config
     }
 
-    /// The device that its weights are on.
-    pub fn device(&self) -> &Device {
-        self.trunk.device()
-    }
-
-    /// The number format of its weights.
-    pub fn dtype(&self) -> DType {
-        self.trunk.dtype()
-    }
-
     /// Makes of a caption what does not change from step to step.
     ///
     /// # Shapes
@@ -101,90 +94,7 @@ impl FlagDit {
         self.caption.prepare(caption, &self.trunk.blocks)
     }
 
-    /// The raw output of the network.
-    ///
-    /// # Shapes
-    /// `latent` is `[batch, in_channels, height, width]`, `time` has one entry or one for each latent; the result is
-    /// `[batch, out_channels, height, width]` in the number format of the latent.
-    ///
-    /// # Errors
-    /// [`ModelError::Input`] when latent, time and caption do not fit the network or each other;
-    /// [`ModelError::Interrupted`].
-    pub fn forward(
-        &self,
-        latent: &Tensor,
-        time: &[f64],
-        caption: &PreparedCaption,
-        options: &ForwardOptions,
-    ) -> Result<Tensor> {
-        self.forward_observed(latent, time, caption, options, &mut |_, _| Ok(()))
-    }
-
-    /// The velocity from noise to data: the first `in_channels` channels of [`forward`](Self::forward).
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward).
-    pub fn velocity(
-        &self,
-        latent: &Tensor,
-        time: &[f64],
-        caption: &PreparedCaption,
-        options: &ForwardOptions,
-    ) -> Result<Tensor> {
-        self.trunk.velocity(&self.forward(latent, time, caption, options)?)
-    }
-
-    /// As [`forward`](Self::forward), and shows the state at every [`Stage`].
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward), and those of `observe`.
-    pub fn forward_observed(
-        &self,
-        latent: &Tensor,
-        time: &[f64],
-        caption: &PreparedCaption,
-        options: &ForwardOptions,
-        observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
-    ) -> Result<Tensor> {
-        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
-        self.trunk.forward(latent, time, &condition, self.layout(), options, observe)
-    }
-
-    /// As [`forward_observed`](Self::forward_observed), for latents of different sizes.
-    ///
-    /// # Shapes
-    /// Each latent is `[in_channels, height, width]`, each result `[out_channels, height, width]`.
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward), and those of `observe`.
-    pub fn forward_list_observed(
-        &self,
-        latents: &[Tensor],
-        time: &[f64],
-        caption: &PreparedCaption,
-        options: &ForwardOptions,
-        observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
-    ) -> Result<Vec<Tensor>> {
-        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
-        let layout = (self.layout(), &self.pad_token);
-        self.trunk.forward_list(latents, time, &condition, layout, options, observe)
-    }
-
-    /// As [`forward_list_observed`](Self::forward_list_observed), without showing anything.
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward).
-    pub fn forward_list(
-        &self,
-        latents: &[Tensor],
-        time: &[f64],
-        caption: &PreparedCaption,
-        options: &ForwardOptions,
-    ) -> Result<Vec<Tensor>> {
-        self.forward_list_observed(latents, time, caption, options, &mut |_, _| Ok(()))
-    }
-
-    /// As [`forward_observed`](Self::forward_observed), for latents of several frames, each of which a `[nextframe]`
+    /// As [`Backbone::forward_observed`], for latents of several frames, each of which a `[nextframe]`
     /// token closes.
     ///
     /// A placeholder: the papers describe it (arXiv 2405.05945), but neither weights nor code were published, and
@@ -195,14 +105,14 @@ impl FlagDit {
     /// width]`.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward); [`ModelError::Input`] when the network was loaded without a `[nextframe]` token.
+    /// As [`Backbone::forward`]; [`ModelError::Input`] when the network was loaded without a `[nextframe]` token.
     pub fn forward_frames(
         &self,
         latent: &Tensor,
         time: &[f64],
         caption: &PreparedCaption,
         options: &ForwardOptions,
-        observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
+        observe: &mut Observe<'_>,
     ) -> Result<Tensor> {
         let Some(frame_end) = &self.frame_end else {
             let found = "one of single pictures";
@@ -215,5 +125,53 @@ impl FlagDit {
 
     fn layout(&self) -> Layout<'_> {
         Layout::Line { row_end: Some(&self.row_end), frame_end: None }
+    }
+}
+
+impl Backbone for FlagDit {
+    fn profile(&self) -> Profile {
+        BackboneConfig::FlagDit(self.config.clone()).profile()
+    }
+
+    fn device(&self) -> &Device {
+        self.trunk.device()
+    }
+
+    fn dtype(&self) -> DType {
+        self.trunk.dtype()
+    }
+
+    fn bind(&self, conditioning: &Conditioning) -> Result<Arc<dyn Prepared>> {
+        match conditioning {
+            Conditioning::Caption(caption) => Ok(Arc::new(self.prepare(caption)?)),
+            other => Err(unwanted(self, other)),
+        }
+    }
+
+    fn forward_observed(
+        &self,
+        latent: &Tensor,
+        time: &[f64],
+        prepared: &dyn Prepared,
+        options: &ForwardOptions,
+        observe: &mut Observe<'_>,
+    ) -> Result<Tensor> {
+        let caption: &PreparedCaption = own(prepared)?;
+        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
+        self.trunk.forward(latent, time, &condition, self.layout(), options, observe)
+    }
+
+    fn forward_list_observed(
+        &self,
+        latents: &[Tensor],
+        time: &[f64],
+        prepared: &dyn Prepared,
+        options: &ForwardOptions,
+        observe: &mut Observe<'_>,
+    ) -> Result<Vec<Tensor>> {
+        let caption: &PreparedCaption = own(prepared)?;
+        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
+        let layout = (self.layout(), &self.pad_token);
+        self.trunk.forward_list(latents, time, &condition, layout, options, observe)
     }
 }

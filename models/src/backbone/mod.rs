@@ -1,8 +1,10 @@
 //! The backbones of Lumina: latent, time and caption or class in, velocity out.
 //!
 //! [`NextDit`] (Lumina-Next), [`FlagDit`] (Lumina-T2I) and [`ClassDit`] (the networks for ImageNet, and those with
-//! mixtures of experts) are made of the same blocks. [`identify`] says which one a checkpoint is.
+//! mixtures of experts) are made of the same blocks; [`audio`] has that of sound. All are a [`Backbone`]. [`identify`]
+//! says which one a checkpoint is, [`open_backbone`] loads it.
 
+mod any;
 mod attention;
 pub mod audio;
 mod block;
@@ -17,10 +19,12 @@ mod flag_dit_config;
 mod memory;
 mod mixture;
 mod next_dit;
+mod open;
 mod options;
 mod patch;
 mod position;
 mod presets;
+mod profile;
 mod region;
 mod rope_change;
 mod rope_scaling;
@@ -28,6 +32,7 @@ mod sequence;
 mod sizes;
 mod trunk;
 
+pub use any::{Backbone, Conditioning, Labels, Observe, Prepared};
 pub use caption::PreparedCaption;
 pub use class_config::{ClassDitConfig, ClassDitKind};
 pub use class_dit::ClassDit;
@@ -37,10 +42,12 @@ pub use dialect::Dialect;
 pub use flag_dit::FlagDit;
 pub use flag_dit_config::FlagDitConfig;
 pub use next_dit::NextDit;
+pub use open::{Overrides, identify_with, open_backbone};
 pub use options::{AttentionGrowth, ForwardOptions};
 pub use patch::{patchify, unpatchify};
 pub use position::{frames_table, grid_table, line_table};
-pub use presets::{BackboneConfig, PRESETS, Preset};
+pub use presets::{BackboneConfig, PRESET_NAMES, PRESETS, Preset};
+pub use profile::{Profile, Wants};
 pub use region::{CellOrder, Region};
 pub use rope_change::RopeChange;
 pub use rope_scaling::{RopeFactors, RopeScaling};

@@ -3,15 +3,18 @@
 //! Source: `NextDiT` of Lumina-T2X `lumina_next_t2i/models/model.py`; `LuminaNextDiT2DModel` of diffusers is the same
 //! network under other names, that of `lumina_next_t2i_mini` and `lumina_next_compositional_generation` under the same.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
 
+use super::any::{Backbone, Conditioning, Observe, Prepared, own, unwanted};
 use super::block::{BlockShape, BlockStyle, Feed};
 use super::caption::CaptionEmbedder;
 use super::options::AttentionGrowth;
 use super::region::{Region, Regions};
 use super::sequence::Layout;
-use super::trunk::{Condition, Stage, Trunk, TrunkNames};
-use super::{Dialect, ForwardOptions, NextDitConfig, PreparedCaption};
+use super::trunk::{Condition, Trunk, TrunkNames};
+use super::{BackboneConfig, Dialect, ForwardOptions, NextDitConfig, PreparedCaption, Profile};
 use crate::text::TextFeatures;
 use crate::weights::{Checkpoint, Expected, Weights};
 use crate::{Interrupt, ModelError, Result};
@@ -87,17 +90,7 @@ impl NextDit {
         &self.config
     }
 
-    /// The device that its weights are on.
-    pub fn device(&self) -> &Device {
-        self.trunk.device()
-    }
-
-    /// The number format of its weights.
-    pub fn dtype(&self) -> DType {
-        self.trunk.dtype()
-    }
-
-    /// Makes of a caption what does not change from step to step.
+    /// Makes of a caption what does not change from step to step, for [`Backbone::forward`].
     ///
     /// # Shapes
     /// The features are `[batch, tokens, cross_attention_dim]`, one row for each latent.
@@ -147,90 +140,7 @@ impl NextDit {
         Ok(PreparedCaption { pooled: pooled.repeat((batch, 1))?, layers, mask, regions: Some(regions) })
     }
 
-    /// The raw output of the network.
-    ///
-    /// # Shapes
-    /// `latent` is `[batch, in_channels, height, width]`, `time` has one entry or one for each latent; the result is
-    /// `[batch, out_channels, height, width]` in the number format of the latent.
-    ///
-    /// # Errors
-    /// [`ModelError::Input`] when latent, time and caption do not fit the network or each other;
-    /// [`ModelError::Interrupted`].
-    pub fn forward(
-        &self,
-        latent: &Tensor,
-        time: &[f64],
-        caption: &PreparedCaption,
-        options: &ForwardOptions,
-    ) -> Result<Tensor> {
-        self.forward_observed(latent, time, caption, options, &mut |_, _| Ok(()))
-    }
-
-    /// The velocity from noise to data: the first `in_channels` channels of [`forward`](Self::forward).
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward).
-    pub fn velocity(
-        &self,
-        latent: &Tensor,
-        time: &[f64],
-        caption: &PreparedCaption,
-        options: &ForwardOptions,
-    ) -> Result<Tensor> {
-        self.trunk.velocity(&self.forward(latent, time, caption, options)?)
-    }
-
-    /// As [`forward`](Self::forward), and shows the state at every [`Stage`].
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward), and those of `observe`.
-    pub fn forward_observed(
-        &self,
-        latent: &Tensor,
-        time: &[f64],
-        caption: &PreparedCaption,
-        options: &ForwardOptions,
-        observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
-    ) -> Result<Tensor> {
-        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
-        self.trunk.forward(latent, time, &condition, Layout::Grid, options, observe)
-    }
-
-    /// As [`forward`](Self::forward), for latents of different sizes.
-    ///
-    /// # Shapes
-    /// Each latent is `[in_channels, height, width]`, each result `[out_channels, height, width]`.
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward).
-    pub fn forward_list(
-        &self,
-        latents: &[Tensor],
-        time: &[f64],
-        caption: &PreparedCaption,
-        options: &ForwardOptions,
-    ) -> Result<Vec<Tensor>> {
-        self.forward_list_observed(latents, time, caption, options, &mut |_, _| Ok(()))
-    }
-
-    /// As [`forward_list`](Self::forward_list), and shows the state at every [`Stage`].
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward), and those of `observe`.
-    pub fn forward_list_observed(
-        &self,
-        latents: &[Tensor],
-        time: &[f64],
-        caption: &PreparedCaption,
-        options: &ForwardOptions,
-        observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
-    ) -> Result<Vec<Tensor>> {
-        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
-        let layout = (Layout::Grid, &self.pad_token);
-        self.trunk.forward_list(latents, time, &condition, layout, options, observe)
-    }
-
-    /// As [`forward_observed`](Self::forward_observed), for latents of several frames, with positions in three axes as
+    /// As [`Backbone::forward_observed`], for latents of several frames, with positions in three axes as
     /// [`frames_table`](super::frames_table) has them.
     ///
     /// The paper describes it (arXiv 2406.18583), but neither weights nor code were published: there is no reference to
@@ -241,16 +151,64 @@ impl NextDit {
     /// width]`.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward); [`ModelError::Input`] when 6 does not divide the channels of a head.
+    /// As [`Backbone::forward`]; [`ModelError::Input`] when 6 does not divide the channels of a head.
     pub fn forward_frames(
         &self,
         latent: &Tensor,
         time: &[f64],
         caption: &PreparedCaption,
         options: &ForwardOptions,
-        observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
+        observe: &mut Observe<'_>,
     ) -> Result<Tensor> {
         let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
         self.trunk.forward_frames(latent, time, &condition, Layout::Frames, options, observe)
+    }
+}
+
+impl Backbone for NextDit {
+    fn profile(&self) -> Profile {
+        BackboneConfig::NextDit(self.config.clone()).profile()
+    }
+
+    fn device(&self) -> &Device {
+        self.trunk.device()
+    }
+
+    fn dtype(&self) -> DType {
+        self.trunk.dtype()
+    }
+
+    fn bind(&self, conditioning: &Conditioning) -> Result<Arc<dyn Prepared>> {
+        match conditioning {
+            Conditioning::Caption(caption) => Ok(Arc::new(self.prepare(caption)?)),
+            other => Err(unwanted(self, other)),
+        }
+    }
+
+    fn forward_observed(
+        &self,
+        latent: &Tensor,
+        time: &[f64],
+        prepared: &dyn Prepared,
+        options: &ForwardOptions,
+        observe: &mut Observe<'_>,
+    ) -> Result<Tensor> {
+        let caption: &PreparedCaption = own(prepared)?;
+        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
+        self.trunk.forward(latent, time, &condition, Layout::Grid, options, observe)
+    }
+
+    fn forward_list_observed(
+        &self,
+        latents: &[Tensor],
+        time: &[f64],
+        prepared: &dyn Prepared,
+        options: &ForwardOptions,
+        observe: &mut Observe<'_>,
+    ) -> Result<Vec<Tensor>> {
+        let caption: &PreparedCaption = own(prepared)?;
+        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
+        let layout = (Layout::Grid, &self.pad_token);
+        self.trunk.forward_list(latents, time, &condition, layout, options, observe)
     }
 }

@@ -1,12 +1,15 @@
 //! The sizes that Lumina-T2X defines.
 
+use serde::{Deserialize, Serialize};
+
+use super::audio::{AudioFlagDit, AudioFlagDitConfig};
 use super::class_config::{ClassDitConfig, ClassDitKind};
 use super::{ClassDit, DitSizes, FlagDit, FlagDitConfig, NextDit, NextDitConfig};
 use crate::Result;
 use crate::weights::Expected;
 
 /// The sizes of any backbone.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum BackboneConfig {
     /// Next-DiT for text.
     NextDit(NextDitConfig),
@@ -14,9 +17,24 @@ pub enum BackboneConfig {
     FlagDit(FlagDitConfig),
     /// A class-conditional network.
     ClassDit(ClassDitConfig),
+    /// Flag-DiT for sound.
+    AudioFlagDit(AudioFlagDitConfig),
 }
 
 impl BackboneConfig {
+    /// What is wrong, with the name of the field.
+    ///
+    /// # Errors
+    /// The first mistake, in words.
+    pub fn check(&self) -> std::result::Result<(), String> {
+        match self {
+            Self::NextDit(config) => config.check(),
+            Self::FlagDit(config) => config.check(),
+            Self::ClassDit(config) => config.check(),
+            Self::AudioFlagDit(config) => config.check(),
+        }
+    }
+
     /// The tensors of the network, found without allocating any.
     ///
     /// # Errors
@@ -26,6 +44,7 @@ impl BackboneConfig {
             Self::NextDit(config) => NextDit::expected(config),
             Self::FlagDit(config) => FlagDit::expected(config),
             Self::ClassDit(config) => ClassDit::expected(config),
+            Self::AudioFlagDit(config) => AudioFlagDit::expected(config),
         }
     }
 }
@@ -83,6 +102,17 @@ pub const PRESETS: [Preset; 16] = [
     preset("next-dit-moe-space-600m", "DiT_Llama_600M_patch2_Spatial", 2_673_581_600, M600, SPACE),
     preset("next-dit-moe-both-600m", "DiT_Llama_600M_patch2_Both", 2_723_954_208, M600, BOTH),
 ];
+
+/// The names of all presets.
+pub const PRESET_NAMES: [&str; PRESETS.len()] = {
+    let mut names = [""; PRESETS.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = PRESETS[index].name;
+        index += 1;
+    }
+    names
+};
 
 const fn preset(
     name: &'static str,

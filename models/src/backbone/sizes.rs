@@ -32,7 +32,7 @@ pub struct DitSizes {
     /// Whether queries and keys are normed.
     pub qk_norm: bool,
     /// Feed-forward width, where it is known from the weights and not from the formula.
-    #[serde(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub feed_forward_size: Option<usize>,
     /// Width of the conditioning vector, where it is not the smaller of `hidden_size` and 1024.
     #[serde(skip)]

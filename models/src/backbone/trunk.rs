@@ -195,11 +195,6 @@ impl Trunk {
         Ok(results)
     }
 
-    /// The velocity of a raw output: the channels without the variances that were never trained.
-    pub(crate) fn velocity(&self, output: &Tensor) -> Result<Tensor> {
-        Ok(output.narrow(1, 0, self.sizes.in_channels)?.contiguous()?)
-    }
-
     fn run(
         &self,
         sequence: &Sequence,

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
 use lumina_models::Interrupt;
-use lumina_models::backbone::{AttentionGrowth, NextDit, NextDitConfig, RopeFactors};
+use lumina_models::backbone::{AttentionGrowth, Backbone, NextDit, NextDitConfig, RopeFactors};
 use lumina_models::flow::{Guidance, Guide, View, integrate_views, shifted};
 use serde_json::Value;
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Tensor};
 use lumina_models::backbone::{
-    ClassDit, ClassDitConfig, ClassDitKind, Dialect, DitSizes, Family, FlagDit, FlagDitConfig,
-    ForwardOptions, NextDitConfig, Region, Stage, identify,
+    Backbone, ClassDit, ClassDitConfig, ClassDitKind, Dialect, DitSizes, Family, FlagDit, FlagDitConfig,
+    ForwardOptions, Labels, NextDitConfig, Region, Stage, identify,
 };
 use lumina_models::text::TextFeatures;
 use lumina_models::weights::{Checkpoint, Expected, KeyMap, Report, Weights, verify};
@@ -164,7 +164,7 @@ fn inputs_that_do_not_fit_a_class_network_are_refused() {
         let never = Interrupt::never();
         let network = ClassDit::load(&checkpoint(folder), &config, DType::F32, &Device::Cpu, &never).unwrap();
         let run = |shape: &[usize], labels: &[u32]| {
-            network.velocity(&ones(shape), &[0.5], labels, &ForwardOptions::default())
+            network.velocity(&ones(shape), &[0.5], &Labels(labels.to_vec()), &ForwardOptions::default())
         };
         refused(run(&[2, 4, 8, 8], &[1]));
         refused(run(&[1, 4, 8, 8], &[11]));

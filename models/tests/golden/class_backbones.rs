@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 use lumina_models::backbone::{
-    ClassDit, ClassDitConfig, ClassDitKind, RopeFactors, Stage, grid_table, line_table,
+    Backbone, ClassDit, ClassDitConfig, ClassDitKind, Labels, RopeFactors, Stage, grid_table, line_table,
 };
 use lumina_models::{DType, Interrupt};
 
@@ -26,7 +26,7 @@ fn compare(folder: &str, kind: ClassDitKind) {
         let number = |name: &str| case.number(name).unwrap_or(1.0);
         let rope = RopeFactors { linear: number("rope_scaling_factor"), ntk: number("ntk_factor") };
         let (options, times) = (options(case, rope), golden.times(case, "t"));
-        let labels: Vec<u32> = golden.get(case, "y").to_dtype(DType::U32).unwrap().to_vec1().unwrap();
+        let labels = Labels(golden.get(case, "y").to_dtype(DType::U32).unwrap().to_vec1().unwrap());
         let with_guidance = case.method == "forward_with_cfg";
         let x = golden.get(case, "x");
         let latent = if with_guidance { doubled(x) } else { x.clone() };

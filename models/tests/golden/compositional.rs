@@ -1,7 +1,9 @@
 //! Captions for regions, against the original code.
 
 use candle_core::{Device, Tensor};
-use lumina_models::backbone::{CellOrder, NextDit, NextDitConfig, Region, RopeScaling, Stage, grid_table};
+use lumina_models::backbone::{
+    Backbone, CellOrder, NextDit, NextDitConfig, Region, RopeScaling, Stage, grid_table,
+};
 use lumina_models::{DType, Interrupt};
 
 use crate::backbone_cases::{check_stage, check_table, checkpoint, doubled, guided, options};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use lumina_models::backbone::{Dialect, ForwardOptions};
+use lumina_models::backbone::{Backbone, Dialect, ForwardOptions};
 use lumina_models::text::TextFeatures;
 use lumina_models::vae::TileOptions;
 use lumina_models::weights::Checkpoint;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use lumina_models::backbone::{
-    Dialect, ForwardOptions, NextDit, NextDitConfig, PreparedCaption, RopeScaling, grid_table,
+    Backbone, Dialect, ForwardOptions, NextDit, NextDitConfig, PreparedCaption, RopeScaling, grid_table,
 };
 use lumina_models::flow::{FlowMatchConfig, Guidance, Solver, flow_match_euler, integrate, shifted};
 use lumina_models::nn::timestep::sinusoidal;

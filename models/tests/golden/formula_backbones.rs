@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor};
 use lumina_models::backbone::{
-    CellOrder, ClassDit, ClassDitConfig, ClassDitKind, FlagDit, FlagDitConfig, ForwardOptions, NextDit,
-    NextDitConfig, Region, RopeFactors,
+    Backbone, CellOrder, ClassDit, ClassDitConfig, ClassDitKind, FlagDit, FlagDitConfig, ForwardOptions,
+    Labels, NextDit, NextDitConfig, Region, RopeFactors,
 };
 use lumina_models::text::TextFeatures;
 use lumina_models::{DType, Interrupt};
@@ -55,7 +55,7 @@ fn class_conditional_networks() {
         let config = ClassDitConfig { sample_size: 8, ..found };
         let never = Interrupt::never();
         let network = ClassDit::load(&checkpoint, &config, DType::F32, &Device::Cpu, &never).unwrap();
-        let labels = [3, config.no_class()];
+        let labels = Labels(vec![3, config.no_class()]);
         let found = network.velocity(&x, &[0.3], &labels, &ForwardOptions::default()).unwrap();
         check(name, &found, formula.get(name), TOLERANCE);
     }

@@ -4,7 +4,7 @@ use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Value;
 use candle_core::{DType, Tensor};
 use lumina_models::Interrupt;
-use lumina_models::backbone::{ForwardOptions, NextDit, NextDitConfig};
+use lumina_models::backbone::{Backbone, ForwardOptions, NextDit, NextDitConfig};
 use lumina_models::nn::Linear;
 use lumina_models::text::{TextConfig, TextNetwork, TokenBatch};
 use lumina_models::weights::{Checkpoint, KeyMap, Matrix, Weights};

@@ -27,6 +27,7 @@ mod gguf_files;
 mod hostile;
 mod layouts;
 mod next_dit;
+mod open_backbone;
 mod pipeline;
 mod precision;
 mod precision_table;

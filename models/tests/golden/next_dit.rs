@@ -1,7 +1,7 @@
 //! The network under its original names, against the original code.
 
 use candle_core::{Device, Tensor};
-use lumina_models::backbone::{ForwardOptions, NextDit, NextDitConfig, RopeScaling};
+use lumina_models::backbone::{Backbone, ForwardOptions, NextDit, NextDitConfig, RopeScaling};
 use lumina_models::flow::Guidance;
 use lumina_models::weights::Checkpoint;
 use lumina_models::{DType, Interrupt};

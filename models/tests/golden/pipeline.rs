@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
-use lumina_models::backbone::{ForwardOptions, NextDit, PreparedCaption, RopeScaling, grid_table};
+use lumina_models::backbone::{Backbone, ForwardOptions, NextDit, PreparedCaption, RopeScaling, grid_table};
 use lumina_models::flow::{Guidance, Solver, flow_match_euler, integrate};
 use lumina_models::text::{Padding, TextEncoder, TextFeatures, prepare_prompt};
 use lumina_models::{Interrupt, PipelineFolder};

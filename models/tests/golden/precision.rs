@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
-use lumina_models::backbone::ForwardOptions;
+use lumina_models::backbone::{Backbone, ForwardOptions};
 use lumina_models::flow::{Guidance, Solver, integrate, shifted};
 use lumina_models::text::{Padding, TextFeatures};
 use lumina_models::vae::AutoencoderKl;

@@ -10,8 +10,8 @@ use candle_core::{DType, Device, Tensor};
 use lumina_models::Interrupt;
 use lumina_models::backbone::audio::{AudioFlagDit, AudioFlagDitConfig};
 use lumina_models::backbone::{
-    AttentionGrowth, CellOrder, ClassDit, ClassDitConfig, ClassDitKind, FlagDit, FlagDitConfig,
-    ForwardOptions, NextDit, NextDitConfig, Region, Stage,
+    AttentionGrowth, Backbone, CellOrder, ClassDit, ClassDitConfig, ClassDitKind, FlagDit, FlagDitConfig,
+    ForwardOptions, Labels, NextDit, NextDitConfig, Region, Stage,
 };
 use lumina_models::text::{TextNetwork, TokenBatch};
 use lumina_models::vae::mel::MelAutoencoder;
@@ -200,7 +200,7 @@ fn for_classes(name: &'static str, kind: ClassDitKind) -> Subject {
         let outputs = golden.cases.iter();
         let outputs = outputs
             .map(|case| {
-                let labels: Vec<u32> = golden.get(case, "y").to_dtype(DType::U32).unwrap().to_vec1().unwrap();
+                let labels = Labels(golden.get(case, "y").to_dtype(DType::U32).unwrap().to_vec1().unwrap());
                 let (x, times) = (latent(&golden, case), golden.times(case, "t"));
                 let mut observe = |stage: Stage, state: &Tensor| {
                     if let Stage::Routing { .. } = stage {

@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor};
 use lumina_models::backbone::{
-    AttentionGrowth, FlagDit, FlagDitConfig, ForwardOptions, NextDit, NextDitConfig, PreparedCaption,
-    RopeChange, RopeFactors, RopeScaling, Stage, grid_table, line_table,
+    AttentionGrowth, Backbone, FlagDit, FlagDitConfig, ForwardOptions, NextDit, NextDitConfig,
+    PreparedCaption, RopeChange, RopeFactors, RopeScaling, Stage, grid_table, line_table,
 };
 use lumina_models::nn::rope::RotaryTable;
 use lumina_models::{DType, Interrupt, Result};

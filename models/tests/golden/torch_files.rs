@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use lumina_models::backbone::{FlagDit, FlagDitConfig, ForwardOptions};
+use lumina_models::backbone::{Backbone, FlagDit, FlagDitConfig, ForwardOptions};
 use lumina_models::weights::pth::PthField;
 use lumina_models::weights::{Checkpoint, KeyMap, ModelArguments, PthArchive, StoredFormat, StoredType};
 use lumina_models::{Interrupt, ModelError};

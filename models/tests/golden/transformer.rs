@@ -1,7 +1,7 @@
 //! The network and the scheduler of the pipeline folder.
 
 use candle_core::{DType, Device, Tensor};
-use lumina_models::backbone::{ForwardOptions, RopeFactors, Stage, grid_table};
+use lumina_models::backbone::{Backbone, ForwardOptions, RopeFactors, Stage, grid_table};
 use lumina_models::flow::flow_match_euler;
 use lumina_models::{Interrupt, PipelineFolder};
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use lumina_models::backbone::{FlagDit, FlagDitConfig, ForwardOptions};
+use lumina_models::backbone::{Backbone, FlagDit, FlagDitConfig, ForwardOptions};
 use lumina_models::text::TextFeatures;
 use lumina_models::weights::{Checkpoint, KeyMap, Storage, StoredType, Weights};
 use lumina_models::{Interrupt, ModelError};

@@ -6,7 +6,7 @@ use candle_core::DType;
 use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
-use lumina_models::backbone::NextDitConfig;
+use lumina_models::backbone::{BackboneConfig, Wants};
 use lumina_models::flow::{Guidance, GuidedChannels};
 
 use crate::guided::{Guided, Stretch, prepare};
@@ -48,7 +48,8 @@ pub(crate) fn spec() -> NodeSpec {
             "rope_scaling",
             Type::Text,
             Value::text("diffusers"),
-            "how positions stretch with the size: `diffusers` at every size, `lumina` only above the training size, or `none`",
+            "how positions stretch with the size: `diffusers` at every size, `lumina` only above the training size, or \
+             `none`; a Flag-DiT multiplies the rotary base by the ratio of areas instead",
         )
         .choices(&["diffusers", "lumina", "none"]),
     )
@@ -73,6 +74,7 @@ impl Node for GuidanceCfg {
             .iter()
             .filter_map(|input| inquiry.same("text width", input, "backbone"))
             .collect();
+        mistakes.extend(reads_no_text(inquiry));
         if let Some(prompts) = inquiry.fact("positive").zip(inquiry.fact("negative"))
             && let (Some(positive), Some(negative)) = (prompts.0.int("prompts"), prompts.1.int("prompts"))
             && positive != negative
@@ -122,8 +124,9 @@ impl Node for GuidanceCfg {
         }
         let times = call.size("images_per_prompt")?;
         let caption =
-            prepare(&backbone.network, &positive.features, negative, times, guidance).map_err(node_error)?;
-        let config = backbone.network.config();
+            prepare(&*backbone.network, &positive.features, negative, times, guidance).map_err(node_error)?;
+        let profile = backbone.network.profile();
+        let proportional = call.bool("proportional_attention")?;
         let stretch = Stretch::named(call.text("rope_scaling")?);
         let guided = Guided {
             network: Arc::clone(&backbone.network),
@@ -132,7 +135,7 @@ impl Node for GuidanceCfg {
             one_at_a_time: false,
             caption,
             guidance,
-            base_sequence_length: call.bool("proportional_attention")?.then(|| config.base_sequence_length()),
+            base_sequence_length: profile.base_sequence_length.filter(|_| proportional),
             stretch,
             watershed: match call.value("watershed") {
                 Some(_) => call.float("watershed")?,
@@ -141,6 +144,22 @@ impl Node for GuidanceCfg {
         };
         Ok(vec![Value::domain(VelocityValue(Arc::new(guided)))])
     }
+}
+
+/// A network that is told something else than text.
+fn reads_no_text(inquiry: &Inquiry<'_>) -> Option<Mistake> {
+    let profile = sizes(inquiry.fact("backbone")).map(|config: BackboneConfig| config.profile())?;
+    if matches!(profile.wants, Wants::Caption { .. }) {
+        return None;
+    }
+    let message = format!(
+        "prompts guide networks that read text, but this is {}, which reads {}",
+        profile.name, profile.wants
+    );
+    Some(
+        Mistake::at("backbone", message)
+            .help("`backbone.velocity` and `guidance.combine` work with all networks"),
+    )
 }
 
 /// The most tokens that a caption may have: those of the longer prompt.
@@ -152,10 +171,11 @@ fn caption_tokens(inquiry: &Inquiry<'_>) -> Option<usize> {
 
 /// The keys and values of every block, and while they are made the features of both halves in f32.
 fn caption_memory(velocity: &Fact, tokens: Option<usize>, dtype: DType) -> Option<Memory> {
-    let config: NextDitConfig = sizes(Some(velocity))?;
+    let config: BackboneConfig = sizes(Some(velocity))?;
+    let Wants::Caption { width } = config.profile().wants else { return None };
     let number = |name: &str| usize::try_from(velocity.int(name)?).ok();
     let rows = number("pictures")? * number("rows per picture")?;
-    let kept = config.caption_bytes(rows, tokens?, dtype);
-    let features = (rows * tokens? * config.cross_attention_dim * 4 * 4) as u64;
+    let kept = config.prepared_bytes(rows, tokens?, dtype);
+    let features = (rows * tokens? * width * 4 * 4) as u64;
     Some(Memory::new(kept + features, kept))
 }

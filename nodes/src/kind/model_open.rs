@@ -7,13 +7,13 @@ use lumina_engine::{
     World,
 };
 use lumina_models::PipelineFolder;
+use lumina_models::backbone::BackboneConfig;
 use lumina_models::text::TextConfig;
 use lumina_models::vae::{VaeConfig, VaeNetwork};
 use lumina_models::weights::StoredTensor;
 
 use crate::error::mistakes;
 use crate::hub::{self, Place};
-use crate::sizes::with_sizes;
 use crate::value::{
     BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, autoencoder_facts, type_of,
 };
@@ -110,12 +110,12 @@ fn facts(folder: &PipelineFolder, world: &dyn World) -> lumina_models::Result<In
     let weights = [folder.text_encoder_weights(), folder.backbone_weights(), folder.autoencoder_weights()];
     let tensors = weights.iter().flat_map(|weights| weights.tensors().values());
     let largest = tensors.map(StoredTensor::byte_size).max().unwrap_or(0);
-    let backbone = space.fact(type_of::<BackboneValue>());
+    let backbone = BackboneConfig::NextDit(folder.backbone.clone());
     let autoencoder = VaeConfig::Image(folder.autoencoder.clone());
     let [encoder, decoder, of_space] = autoencoder_facts(&autoencoder, Some(&space));
     let outputs = [
         TextEncoderValue::fact(&text, text.usage().state, true),
-        with_sizes(backbone.with("text width", folder.backbone.cross_attention_dim), &folder.backbone),
+        BackboneValue::fact(&backbone, &of_space),
         encoder,
         decoder,
         of_space,

@@ -6,7 +6,7 @@ use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Property,
     Type, Value,
 };
-use lumina_models::backbone::NextDitConfig;
+use lumina_models::backbone::BackboneConfig;
 use lumina_models::flow::{Solver, integrate};
 use lumina_models::text::MAX_TOKENS;
 
@@ -109,10 +109,10 @@ impl Node for SamplerOde {
 /// Bytes that a backbone takes to evaluate all latents and both halves of guidance at once, and one after the other.
 fn activations(inquiry: &Inquiry<'_>) -> Option<(u64, u64)> {
     let (start, velocity) = (inquiry.fact("start")?, inquiry.fact("velocity")?);
-    let config: NextDitConfig = sizes(Some(velocity))?;
+    let config: BackboneConfig = sizes(Some(velocity))?;
     let number = |name: &str| velocity.int(name).and_then(|value| usize::try_from(value).ok());
     let rows = start.dimension(0)? * number("rows per picture").unwrap_or(1);
-    let tokens = config.tokens(start.dimension(2)?, start.dimension(3)?);
+    let tokens = config.tokens(&[start.dimension(2)?, start.dimension(3)?])?;
     let caption = number("caption tokens").unwrap_or(MAX_TOKENS);
     let dtype = Compute::of(inquiry.world).dtype;
     let bytes = |rows| config.forward_bytes(rows, tokens, caption, dtype);

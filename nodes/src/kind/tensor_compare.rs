@@ -5,18 +5,20 @@ use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
 };
 
-use crate::value::{TensorValue, as_tensor, tensor_type, type_of};
+use crate::value::{TensorValue, as_tensor, input_tensors, tensor_type, type_of};
 
 pub(crate) struct TensorCompare;
 
 pub(crate) fn spec() -> NodeSpec {
+    let one_or_more = || Type::OneOf(vec![tensor_type(), Type::list(tensor_type())]);
     NodeSpec::new(
         "tensor.compare",
         1,
-        "Compares two tensors\n\nGives the largest absolute difference; fails when it is above `tolerance`.",
+        "Compares two tensors, or two lists of tensors\n\n\
+         Gives the largest absolute difference; fails when it is above `tolerance`, so that the exit code of the run is not 0.",
     )
-    .input(InputSpec::required("a", tensor_type(), "a tensor"))
-    .input(InputSpec::required("b", tensor_type(), "another one of the same shape"))
+    .input(InputSpec::required("a", one_or_more(), "a tensor, or a list of them"))
+    .input(InputSpec::required("b", one_or_more(), "another one of the same shape, or a list of as many"))
     .input(InputSpec::optional("tolerance", Type::Float, "the largest difference allowed").min(0.0))
     .input(InputSpec::optional(
         "mask",
@@ -54,29 +56,35 @@ impl Node for TensorCompare {
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, NodeError> {
-        let tensor = |input: &str| as_tensor(call.value(input).unwrap_or(&Value::Bool(false)));
-        let (a, b) = (tensor("a")?, tensor("b")?);
-        if a.dims() != b.dims() {
-            return Err(NodeError::failed(format!("the shapes {:?} and {:?} differ", a.dims(), b.dims())));
+        let (a, b) = (input_tensors(call, "a")?, input_tensors(call, "b")?);
+        if a.len() != b.len() {
+            let (left, right) = (a.len(), b.len());
+            return Err(NodeError::failed(format!("`a` has {left} tensors, `b` has {right}")));
         }
         let mask = call.value("mask").map(as_tensor).transpose()?;
-        if let Some(mask) = mask.as_ref().filter(|mask| !a.dims().starts_with(mask.dims())) {
-            let message =
-                format!("the mask has the shape {:?}, the tensors have {:?}", mask.dims(), a.dims());
-            return Err(NodeError::failed(message));
+        let mut most = 0.0;
+        for (a, b) in a.iter().zip(&b) {
+            let (left, right) = (a.dims(), b.dims());
+            if left != right {
+                return Err(NodeError::failed(format!("the shapes {left:?} and {right:?} differ")));
+            }
+            if let Some(mask) = mask.as_ref().filter(|mask| !left.starts_with(mask.dims())) {
+                let message = format!("the mask has the shape {:?}, the tensors have {left:?}", mask.dims());
+                return Err(NodeError::failed(message));
+            }
+            let apart = difference(a, b, mask.as_ref());
+            most = larger(most, apart.map_err(|error| NodeError::failed(error.to_string()))?);
         }
-        let difference =
-            difference(&a, &b, mask.as_ref()).map_err(|error| NodeError::failed(error.to_string()))?;
         if call.value("tolerance").is_some() {
             let tolerance = call.float("tolerance")?;
             // A NaN is never within a tolerance.
-            if difference.is_nan() || difference > tolerance {
+            if most.is_nan() || most > tolerance {
                 return Err(NodeError::failed(format!(
-                    "the largest difference is {difference:e}, above {tolerance:e}"
+                    "the largest difference is {most:e}, above {tolerance:e}"
                 )));
             }
         }
-        Ok(vec![Value::Float(difference)])
+        Ok(vec![Value::Float(most)])
     }
 }
 
@@ -105,13 +113,17 @@ fn difference(a: &Tensor, b: &Tensor, mask: Option<&Tensor>) -> candle_core::Res
     let counts = |index: usize| {
         counts.as_ref().is_none_or(|counts| counts.get(index / width).is_some_and(|number| *number != 0.0))
     };
-    // `f64::max` would drop a NaN.
     Ok(a.into_iter()
         .zip(b)
         .enumerate()
         .filter(|(index, _)| counts(*index))
         .map(|(_, (a, b))| (a - b).abs())
-        .fold(0.0, |most, next| if next > most || next.is_nan() { next } else { most }))
+        .fold(0.0, larger))
+}
+
+/// The larger of two differences; NaN wherever there is one, which `f64::max` would drop.
+fn larger(most: f64, next: f64) -> f64 {
+    if next > most || next.is_nan() { next } else { most }
 }
 
 #[cfg(test)]
@@ -129,5 +141,11 @@ mod tests {
         assert!(difference(&a, &b, Some(&mask([0, 1]))).unwrap().is_nan());
         let each = tensor([[0.0, 0.0], [1.0, 0.0]]);
         assert_eq!(difference(&a, &b, Some(&each)).unwrap(), 6.0);
+    }
+
+    #[test]
+    fn not_a_number_is_never_passed_over() {
+        assert_eq!([1.0, 3.0, 2.0].into_iter().fold(0.0, larger), 3.0);
+        assert!([1.0, f64::NAN, 2.0].into_iter().fold(0.0, larger).is_nan());
     }
 }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Medium;
 
-/// What the numbers of a latent mean. Two spaces are the same when the numbers mean the same, however they are shown.
+/// What the numbers of a latent mean. Two spaces are the same when the numbers mean the same, however they are shown and
+/// in whatever patches a network reads them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Space {
     /// Channels.
@@ -33,9 +34,8 @@ pub struct Space {
 
 impl PartialEq for Space {
     fn eq(&self, other: &Self) -> bool {
-        let numbers = |space: &Self| {
-            (space.channels, space.downscale, space.patch, space.scale, space.shift, space.medium)
-        };
+        let numbers =
+            |space: &Self| (space.channels, space.downscale, space.scale, space.shift, space.medium);
         numbers(self) == numbers(other)
     }
 }
@@ -69,6 +69,12 @@ impl Space {
             medium: Medium::of(config),
             preview: None,
         }
+    }
+
+    /// The space of a network of which nothing is known but what it reads: a cell counts as one pixel, numbers as they
+    /// are.
+    pub fn plain(channels: usize, patch: usize) -> Self {
+        Self { channels, downscale: 1, patch, scale: 1.0, shift: 0.0, medium: Medium::Image, preview: None }
     }
 
     /// Adds how latents are shown.

@@ -1,7 +1,7 @@
 //! Plain tensors, for looking inside.
 
 use candle_core::Tensor;
-use lumina_engine::{Digest, Digester, Domain, NodeError, Storable, Type, Value, World};
+use lumina_engine::{Call, Digest, Digester, Domain, NodeError, Storable, Type, Value, World};
 
 use super::packed::{pack, take, unpack};
 use super::{Conditioning, Latent, Times, digest_tensor, tensor_bytes, type_of};
@@ -63,4 +63,28 @@ pub fn as_tensor(value: &Value) -> Result<Tensor, NodeError> {
         return times.map_err(|error| NodeError::failed(error.to_string()));
     }
     Err(NodeError::failed(format!("a {} holds no tensor", value.ty())))
+}
+
+/// The tensor of an input.
+///
+/// # Errors
+/// When the input is absent or holds no tensor.
+pub fn input_tensor(call: &Call<'_>, input: &str) -> Result<Tensor, NodeError> {
+    as_tensor(given(call, input)?)
+}
+
+/// The tensors of an input: those of a list, or the one that it is.
+///
+/// # Errors
+/// As [`input_tensor`].
+pub fn input_tensors(call: &Call<'_>, input: &str) -> Result<Vec<Tensor>, NodeError> {
+    match given(call, input)? {
+        Value::List(items) => items.iter().map(as_tensor).collect(),
+        one => Ok(vec![as_tensor(one)?]),
+    }
+}
+
+/// The value of an input that must be there.
+pub(crate) fn given<'a>(call: &'a Call<'_>, input: &str) -> Result<&'a Value, NodeError> {
+    call.value(input).ok_or_else(|| NodeError::failed(format!("`{input}` is not given")))
 }

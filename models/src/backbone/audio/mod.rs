@@ -1,5 +1,6 @@
 //! The Flag-DiT of Lumina's audio and music: a sequence of latent frames, time and context in, velocity out.
 
+mod backbone;
 mod config;
 mod flag_dit;
 
