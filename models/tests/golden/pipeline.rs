@@ -8,7 +8,7 @@ use lumina_models::flow::{Guidance, Solver, flow_match_euler, integrate};
 use lumina_models::text::{Padding, TextEncoder, TextFeatures, prepare_prompt};
 use lumina_models::{Interrupt, PipelineFolder};
 
-use crate::common::{Case, Golden, check, check_masked, check_values, golden, rows, values};
+use crate::common::{Case, Golden, check, check_masked, check_values, golden, rows};
 
 const FOLDER: &str = "lumina_next_pipeline";
 
