@@ -28,7 +28,9 @@ fn piped(folder: &Path, arguments: &[&str], text: &str) -> Output {
 #[test]
 fn the_graphs_that_ship_are_laid_out() {
     let graphs = files(&root().join("graphs"));
-    let graphs: Vec<String> = graphs.iter().map(|path| path.display().to_string()).collect();
+    // Configs of networks lie beside the graphs that name them.
+    let graphs = graphs.iter().filter(|path| path.extension().is_some_and(|extension| extension == "ron"));
+    let graphs: Vec<String> = graphs.map(|path| path.display().to_string()).collect();
     let arguments: Vec<&str> =
         ["graph", "fmt", "--check"].into_iter().chain(graphs.iter().map(|path| &**path)).collect();
     let output = run(root(), &arguments);
