@@ -34,27 +34,46 @@ pub fn uniform(points: usize) -> Result<Vec<f64>> {
 /// # Errors
 /// [`ModelError::Input`] for less than two points, or less than two that are left.
 pub fn running(points: usize, first: usize) -> Result<Vec<f64>> {
-    let count = uniform(points)?.len();
-    if first + 2 > count {
-        let expected = format!("at most {}", count - 2);
+    let grid = linspace(points)?;
+    let mut left = grid.iter().skip(first);
+    let (Some(&start), true) = (left.next(), first + 2 <= grid.len()) else {
+        let expected = format!("at most {}", grid.len() - 2);
         return Err(ModelError::input("the number of grid points left out", expected, first.to_string()));
-    }
-    let step = 1.0 / (points - 1) as f32;
-    // From both ends to the middle, the product not rounded before it is subtracted.
-    let point = |index: usize| {
-        if index < points / 2 {
-            step * index as f32
-        } else {
-            (-step).mul_add((points - 1 - index) as f32, 1.0)
-        }
     };
-    let mut time = point(first);
+    let mut time = start;
     let mut times = vec![f64::from(time)];
-    for index in first + 1..points {
-        time += point(index) - time;
+    for point in left {
+        time += point - time;
         times.push(f64::from(time));
     }
     Ok(times)
+}
+
+/// As [`shifted`], in the f32 arithmetic of torch, bit by bit: for a state that is rounded as well.
+///
+/// Source: `ODE.__init__` of Lumina-T2X `transport/integrators.py`, `linspace` of torch.
+///
+/// # Errors
+/// As [`shifted`].
+pub fn shifted_float32(points: usize, shift: f64) -> Result<Vec<f64>> {
+    check_shift(shift)?;
+    let shift = shift as f32;
+    Ok(linspace(points)?.into_iter().map(|t| f64::from(t / (t + shift - shift * t))).collect())
+}
+
+/// `linspace(0, 1, points)` of torch in f32: from both ends to the middle.
+fn linspace(points: usize) -> Result<Vec<f32>> {
+    let count = uniform(points)?.len();
+    let step = 1.0 / (count - 1) as f32;
+    let point = |index: usize| {
+        if index < count / 2 {
+            step * index as f32
+        } else {
+            // The product is not rounded before it is subtracted.
+            (-step).mul_add((count - 1 - index) as f32, 1.0)
+        }
+    };
+    Ok((0..count).map(point).collect())
 }
 
 /// As [`uniform`], each time `t` moved to `t / (t + shift (1 - t))`: more of them near noise for a shift above 1.

@@ -15,6 +15,7 @@ mod class_backbones;
 mod common;
 mod compositional;
 mod faults;
+mod flow_ode;
 mod formula;
 mod formula_backbones;
 mod gemma;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
 use lumina_models::backbone::{ForwardOptions, NextDit, PreparedCaption, RopeScaling, grid_table};
-use lumina_models::flow::{Guidance, Solver, flow_match_euler, integrate};
+use lumina_models::flow::{Euler, Guidance, flow_match_euler, integrate};
 use lumina_models::text::{Padding, TextEncoder, TextFeatures, prepare_prompt};
 use lumina_models::{Interrupt, PipelineFolder};
 
@@ -136,7 +136,7 @@ impl Pipeline {
             }
         };
         let start = self.golden.get(case, "latents");
-        let solution = integrate(Solver::Euler, start, &grid.points(), velocity, |step| {
+        let solution = integrate(&Euler, start, &grid.points(), velocity, |step| {
             let name = format!("latents_after_step_{}", step.index + 1);
             let what = format!("{} {name}", case.name);
             check(&what, step.latent, self.golden.get(case, &name), case.tolerance(&name));

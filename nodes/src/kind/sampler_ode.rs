@@ -7,7 +7,7 @@ use lumina_engine::{
     Type, Value,
 };
 use lumina_models::backbone::NextDitConfig;
-use lumina_models::flow::{Solver, integrate};
+use lumina_models::flow::{Settings, Solvers, integrate};
 use lumina_models::text::MAX_TOKENS;
 
 use crate::preview::Preview;
@@ -68,12 +68,7 @@ impl Node for SamplerOde {
         let velocity = call.domain::<VelocityValue>("velocity")?;
         let start = call.domain::<Latent>("start")?;
         let times = call.domain::<Times>("times")?;
-        let solver = match call.text("solver")? {
-            "midpoint" => Solver::Midpoint,
-            "heun2" => Solver::Heun,
-            "rk4" => Solver::RungeKutta,
-            _ => Solver::Euler,
-        };
+        let solver = Solvers::built_in().build(call.text("solver")?, &Settings::new()).map_err(node_error)?;
         let first = call.size("start_step")?;
         let last = if call.value("end_step").is_some() { call.size("end_step")? } else { times.steps() };
         let points = times.points.get(first..=last).filter(|points| points.len() > 1).ok_or_else(|| {
@@ -84,7 +79,7 @@ impl Node for SamplerOde {
         let field = sequential.as_ref().unwrap_or(&velocity.0);
         let preview = Preview::new(call, field.space());
         let solution = integrate(
-            solver,
+            &*solver,
             &start.tensor,
             points,
             |latent, time| {
