@@ -16,28 +16,41 @@ mod adaptive_heun;
 mod bosh3;
 mod dopri5;
 mod dopri8;
+mod dpm;
+mod dpm_single;
 mod embedded;
 mod euler;
 mod fehlberg2;
 mod heun2;
 mod heun3;
+mod heun_flow;
+mod lambda;
+mod lcm;
 mod midpoint;
 mod precision;
 mod rk4;
 mod rk4_classic;
 mod rk4_torchdyn;
+mod sde;
+mod unipc;
 mod walk;
 
 pub use adams::{Adams, Corrections};
+pub use dpm::Dpm;
+pub use dpm_single::DpmSingle;
 pub use embedded::{Embedded, Tableau};
 pub use euler::Euler;
+pub use heun_flow::HeunFlow;
 pub use heun2::Heun2;
 pub use heun3::Heun3;
+pub use lcm::Lcm;
 pub use midpoint::Midpoint;
 pub use precision::StatePrecision;
 pub use rk4::RungeKutta4;
 pub use rk4_classic::ClassicRungeKutta4;
 pub use rk4_torchdyn::TorchdynRungeKutta4;
+pub use sde::{LastStep, Sde};
+pub use unipc::UniPc;
 pub use walk::{Span, Step, Walk};
 
 /// A way of solving `dx/dt = velocity(x, t)`.
@@ -72,6 +85,14 @@ const BUILT_IN: &[SolverKind] = &[
     dopri8::KIND,
     adams::EXPLICIT,
     adams::IMPLICIT,
+    heun_flow::KIND,
+    dpm::SECOND,
+    dpm::THIRD,
+    dpm_single::KIND,
+    unipc::KIND,
+    dpm::STOCHASTIC,
+    lcm::KIND,
+    sde::KIND,
 ];
 
 impl Solvers {
