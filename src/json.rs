@@ -28,6 +28,9 @@ fn describe(event: &Event) -> Value {
         Event::NodeProgress { node, done, total, unit } => {
             json!({"event": "node_progress", "node": node, "done": done, "total": total, "unit": unit})
         }
+        Event::NodeWarning { node, message } => {
+            json!({"event": "node_warning", "node": node, "message": message})
+        }
         Event::NodeCached { node } => json!({"event": "node_cached", "node": node}),
         Event::NodeFinished { node, elapsed } => {
             json!({"event": "node_finished", "node": node, "seconds": elapsed.as_secs_f64()})

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use lumina_engine::{Event, Events};
 
-use crate::messages::{bytes, say};
+use crate::messages::{bytes, say, visible};
 use crate::tally::{Tally, UNIT};
 
 /// How often bars show that time goes by.
@@ -48,6 +48,9 @@ impl Events for Progress {
             }
             Event::NodeThrifty { node, how } if !self.quiet => {
                 self.line(&format!("note: `{node}`: {how}, so that the run fits into memory"));
+            }
+            Event::NodeWarning { node, message } if !self.quiet => {
+                self.line(&format!("warning: `{node}`: {}", visible(message)));
             }
             Event::CacheShrunk { bytes: freed } if self.verbose => {
                 self.line(&format!("note: {} of kept results made room for the run", bytes(*freed)));

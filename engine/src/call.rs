@@ -110,6 +110,12 @@ impl Call<'_> {
         self.events.event(&Event::NodeProgress { node: self.node.to_owned(), done, total, unit });
     }
 
+    /// Reports something that looks odd but keeps nothing from running. Said once, by the run that computes the node:
+    /// a run that finds its outputs in a cache is silent.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.events.event(&Event::NodeWarning { node: self.node.to_owned(), message: message.into() });
+    }
+
     /// Reports that a file was written.
     pub fn written(&self, path: &Path) {
         self.events.event(&Event::Written { node: self.node.to_owned(), path: path.display().to_string() });

@@ -57,6 +57,13 @@ pub enum Event {
         /// Its kind.
         kind: &'static str,
     },
+    /// A node goes on in spite of something that looks odd.
+    NodeWarning {
+        /// Its name.
+        node: String,
+        /// What is odd.
+        message: String,
+    },
     /// A node has finished a piece of its work.
     NodeProgress {
         /// Its name.

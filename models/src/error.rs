@@ -33,6 +33,27 @@ pub enum ModelError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A GGUF header is damaged or does not describe the bytes that follow it.
+    #[error("`{}` is not a valid GGUF file: {reason}", path.display())]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Tensors of a GGUF file are in formats that cannot be read.
+    #[error(
+        "`{}` has {}; use a file of the same model in F16, Q8_0, Q6_K or Q4_K, or make one with \
+         `llama-quantize --allow-requantize OLD_FILE NEW_FILE Q8_0`",
+        path.display(),
+        format_list(tensors)
+    )]
+    UnreadableFormat {
+        /// The file.
+        path: PathBuf,
+        /// Stored names and the names of their formats.
+        tensors: Vec<(String, &'static str)>,
+    },
     /// A config file does not parse, or asks for something that is not supported.
     #[error("`{}`: {reason}", path.display())]
     Config {
@@ -57,6 +78,14 @@ pub enum ModelError {
         /// Their stored names.
         keys: Vec<String>,
     },
+    /// Tensors hold infinities or what is not a number: a damaged file, or a training that went wrong.
+    #[error("`{}` has numbers that are infinite or no numbers in {}", path.display(), key_list(keys))]
+    NotFinite {
+        /// The file that holds the tensors.
+        path: PathBuf,
+        /// Their stored names.
+        keys: Vec<String>,
+    },
     /// A tensor has another shape than the config says.
     #[error("`{key}` in `{}` has shape {found:?}, the config asks for {expected:?}", path.display())]
     Shape {
@@ -70,7 +99,7 @@ pub enum ModelError {
         found: Vec<usize>,
     },
     /// A tensor is stored in a number format that cannot be a weight.
-    #[error("`{key}` in `{}` is stored as {found}, expected F32, F16 or BF16", path.display())]
+    #[error("`{key}` in `{}` is stored as {found}, expected F64, F32, F16 or BF16", path.display())]
     DType {
         /// The file that holds the tensor.
         path: PathBuf,
@@ -136,8 +165,18 @@ fn searched_list(searched: &[PathBuf]) -> String {
     format!(", looked for {}", places.join(", "))
 }
 
+const SHOWN: usize = 5;
+
+fn format_list(tensors: &[(String, &str)]) -> String {
+    let shown: Vec<_> =
+        tensors.iter().take(SHOWN).map(|(key, format)| format!("`{key}` ({format})")).collect();
+    let rest = tensors.len().saturating_sub(SHOWN);
+    let what = if tensors.len() == 1 { "tensor in a format" } else { "tensors in formats" };
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{} {what} that cannot be read: {}{more}", tensors.len(), shown.join(", "))
+}
+
 fn key_list(keys: &[String]) -> String {
-    const SHOWN: usize = 5;
     let shown: Vec<_> = keys.iter().take(SHOWN).map(|key| format!("`{key}`")).collect();
     let rest = keys.len().saturating_sub(SHOWN);
     let plural = if keys.len() == 1 { "tensor" } else { "tensors" };

@@ -39,14 +39,15 @@ impl PipelineFolder {
             .required
             .iter()
             .map(|(name, shape)| match keys.resolve(name, weights).and_then(|key| weights.get(&key)) {
-                Some(table) if name.starts_with("embed_tokens.") => table.end - table.start,
-                _ => count(shape) * element,
+                Some(table) if name.starts_with("embed_tokens.") => table.byte_size(),
+                Some(stored) => stored.loaded_bytes(dtype, device),
+                None => count(shape) * element,
             })
             .sum();
         let autoencoder = AutoencoderKl::compute_type(dtype, device).size_in_bytes() as u64;
         Ok(PartBytes {
             text_encoder,
-            backbone: self.backbone_weights().parameter_count() * element,
+            backbone: self.backbone_weights().loaded_bytes(dtype, device),
             autoencoder: self.autoencoder_weights().parameter_count() * autoencoder,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use lumina_engine::{Cancel, Code, Mistake, NodeError};
+use lumina_engine::{Call, Cancel, Code, Mistake, NodeError};
 use lumina_models::{Interrupt, ModelError};
 
 /// An error while a node runs.
@@ -46,6 +46,13 @@ pub fn mistake(input: &str, error: &ModelError) -> Mistake {
 pub fn interrupt(cancel: &Cancel) -> Interrupt {
     let cancel = cancel.clone();
     Interrupt::new(move || cancel.is_cancelled())
+}
+
+/// Passes on what was odd while networks were loaded.
+pub fn warn(call: &Call<'_>, interrupt: &Interrupt) {
+    for warning in interrupt.take_warnings() {
+        call.warn(with_causes(&warning));
+    }
 }
 
 fn with_causes(error: &ModelError) -> String {

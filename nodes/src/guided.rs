@@ -113,7 +113,7 @@ impl VelocityField for Guided {
         }
         let scale_factor = self.stretch.factor(height * width, self.network.config().sample_size);
         let options = ForwardOptions {
-            rope: RopeScaling { scale_factor, watershed: self.watershed }.factors_at(time),
+            rope: RopeScaling { scale_factor, watershed: self.watershed }.factors_at(time).into(),
             base_sequence_length: self.base_sequence_length,
             interrupt: interrupt.clone(),
         };

@@ -16,7 +16,7 @@ mod tensor_file;
 pub mod value;
 
 pub use compute::{Compute, ComputeError};
-pub use error::{interrupt, mistake, node_error};
+pub use error::{interrupt, mistake, node_error, warn};
 pub use hub::cache_root as hub_cache;
 pub use kind::plugin;
 pub use network::Network;

@@ -130,7 +130,7 @@ fn folder(path: &Path) -> Result<Value> {
     let folder = PipelineFolder::open(path).map_err(readable)?;
     let part = |checkpoint: &Checkpoint| {
         let formats: std::collections::BTreeSet<String> =
-            checkpoint.tensors().values().map(|tensor| format!("{:?}", tensor.dtype)).collect();
+            checkpoint.tensors().values().map(|tensor| tensor.format.to_string()).collect();
         let formats: Vec<String> = formats.into_iter().collect();
         let (tensors, parameters) = (checkpoint.tensors().len(), checkpoint.parameter_count());
         format!("{parameters} parameters in {tensors} tensors of {}", formats.join(", "))

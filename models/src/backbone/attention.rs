@@ -151,7 +151,7 @@ impl Projection {
             (None, None) => true,
             _ => false,
         };
-        Ok(norms && same(self.linear.weight(), other.linear.weight())?)
+        Ok(norms && same(&self.linear.weight()?, &other.linear.weight()?)?)
     }
 }
 

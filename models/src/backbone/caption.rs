@@ -161,10 +161,10 @@ impl CaptionEmbedder {
     }
 
     fn device(&self) -> &Device {
-        self.linear.weight().device()
+        self.linear.device()
     }
 
     fn dtype(&self) -> DType {
-        self.linear.weight().dtype()
+        self.linear.dtype()
     }
 }

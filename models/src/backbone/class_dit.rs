@@ -11,7 +11,7 @@ use super::block::{BlockShape, BlockStyle, Feed};
 use super::class_config::{ClassDitConfig, ClassDitKind};
 use super::mixture::RoutedBy;
 use super::sequence::Layout;
-use super::trunk::{Condition, Stage, Trunk};
+use super::trunk::{Condition, Stage, Trunk, TrunkNames};
 use crate::weights::{Checkpoint, Expected, KeyMap, Weights};
 use crate::{Interrupt, ModelError, Result};
 
@@ -63,7 +63,7 @@ impl ClassDit {
         let table = [config.num_classes + 1, config.sizes.conditioning_size()];
         Ok(Self {
             labels: weights.under("y_embedder").under("embedding_table").tensor("weight", &table)?,
-            trunk: Trunk::load(weights, &shape, true)?,
+            trunk: Trunk::load(weights, &TrunkNames::PICTURES, &shape, true)?,
             config: config.clone(),
         })
     }

@@ -166,6 +166,7 @@ impl NextDitConfig {
             learn_sigma: self.learn_sigma,
             qk_norm: self.qk_norm,
             feed_forward_size: self.feed_forward_size,
+            conditioning_width: None,
         }
     }
 

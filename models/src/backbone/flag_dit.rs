@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use super::block::{BlockShape, BlockStyle, Feed};
 use super::caption::CaptionEmbedder;
 use super::sequence::Layout;
-use super::trunk::{Condition, Stage, Trunk};
+use super::trunk::{Condition, Stage, Trunk, TrunkNames};
 use super::{FlagDitConfig, ForwardOptions, PreparedCaption};
 use crate::text::TextFeatures;
 use crate::weights::{Checkpoint, Expected, KeyMap, Weights};
@@ -60,7 +60,7 @@ impl FlagDit {
             pad_token: weights.tensor("pad_token", &[size])?,
             frame_end: if config.frames { Some(weights.tensor("eof_token", &[size])?) } else { None },
             caption: CaptionEmbedder::load(&weights.under("cap_embedder"), &shape.sizes, channels)?,
-            trunk: Trunk::load(weights, &shape, true)?,
+            trunk: Trunk::load(weights, &TrunkNames::PICTURES, &shape, true)?,
             config: config.clone(),
         })
     }
@@ -205,10 +205,6 @@ impl FlagDit {
             let found = "one of single pictures";
             return Err(ModelError::input("the network", "one with a `[nextframe]` token", found));
         };
-        if latent.rank() != 5 {
-            let expected = format!("[batch, {}, frames, height, width]", self.config.sizes.in_channels);
-            return Err(ModelError::input("the latent", expected, format!("{:?}", latent.dims())));
-        }
         let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
         let layout = Layout::Line { row_end: Some(&self.row_end), frame_end: Some(frame_end) };
         self.trunk.forward_frames(latent, time, &condition, layout, options, observe)

@@ -10,7 +10,7 @@ use super::caption::CaptionEmbedder;
 use super::options::AttentionGrowth;
 use super::region::{Region, Regions};
 use super::sequence::Layout;
-use super::trunk::{Condition, Stage, Trunk};
+use super::trunk::{Condition, Stage, Trunk, TrunkNames};
 use super::{Dialect, ForwardOptions, NextDitConfig, PreparedCaption};
 use crate::text::TextFeatures;
 use crate::weights::{Checkpoint, Expected, Weights};
@@ -60,7 +60,7 @@ impl NextDit {
         Ok(Self {
             caption: CaptionEmbedder::load(&weights.under("cap_embedder"), &sizes, channels)?,
             pad_token: weights.tensor("pad_token", &[sizes.hidden_size])?,
-            trunk: Trunk::load(weights, &shape, false)?,
+            trunk: Trunk::load(weights, &TrunkNames::PICTURES, &shape, false)?,
             config: config.clone(),
         })
     }
@@ -221,5 +221,29 @@ impl NextDit {
         let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
         let layout = (Layout::Grid, &self.pad_token);
         self.trunk.forward_list(latents, time, &condition, layout, options, observe)
+    }
+
+    /// As [`forward_observed`](Self::forward_observed), for latents of several frames, with positions in three axes as
+    /// [`frames_table`](super::frames_table) has them.
+    ///
+    /// The paper describes it (arXiv 2406.18583), but neither weights nor code were published: there is no reference to
+    /// compare with, and weights for pictures make no sense here, not even for one frame.
+    ///
+    /// # Shapes
+    /// `latent` is `[batch, in_channels, frames, height, width]`, the result `[batch, out_channels, frames, height,
+    /// width]`.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward); [`ModelError::Input`] when 6 does not divide the channels of a head.
+    pub fn forward_frames(
+        &self,
+        latent: &Tensor,
+        time: &[f64],
+        caption: &PreparedCaption,
+        options: &ForwardOptions,
+        observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
+        let condition = Condition { pooled: &caption.pooled, caption: Some(caption) };
+        self.trunk.forward_frames(latent, time, &condition, Layout::Frames, options, observe)
     }
 }

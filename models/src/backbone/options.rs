@@ -1,13 +1,13 @@
 //! What one evaluation may be told besides its inputs.
 
-use super::RopeFactors;
+use super::RopeChange;
 use crate::{Interrupt, ModelError, Result};
 
 /// Options of one evaluation. The default is the plain network.
 #[derive(Clone, Debug, Default)]
 pub struct ForwardOptions {
     /// Change of the rotary frequencies.
-    pub rope: RopeFactors,
+    pub rope: RopeChange,
     /// The sequence length of the training size, for proportional attention; none for plain attention.
     pub base_sequence_length: Option<usize>,
     /// Asked before every block.

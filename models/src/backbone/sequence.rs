@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{DitSizes, RopeFactors, grid_table, line_table, patchify, unpatchify};
+use super::{DitSizes, RopeChange, frames_table, grid_table, line_table, patchify, unpatchify};
 use crate::nn::rope::RotaryTable;
 use crate::nn::{AttentionMask, Linear};
 use crate::{ModelError, Result};
@@ -12,6 +12,8 @@ use crate::{ModelError, Result};
 pub(crate) enum Layout<'a> {
     /// Row by row, positions in two axes (Next-DiT).
     Grid,
+    /// Frame by frame and row by row, positions in three axes (Next-DiT, for latents of several frames).
+    Frames,
     /// Row by row, positions along the sequence (Flag-DiT).
     Line {
         /// `[nextline]`: closes every row, also the last.
@@ -44,7 +46,7 @@ pub(crate) struct Sequencer<'a> {
     pub(crate) embedder: &'a Linear,
     pub(crate) sizes: &'a DitSizes,
     pub(crate) layout: Layout<'a>,
-    pub(crate) factors: RopeFactors,
+    pub(crate) rope: RopeChange,
 }
 
 impl Sequencer<'_> {
@@ -59,7 +61,10 @@ impl Sequencer<'_> {
 
     /// A batch of latents of several frames, `[batch, channels, frames, height, width]`.
     pub(crate) fn frames(&self, latent: &Tensor) -> Result<Sequence> {
-        let (batch, channels, frames, height, width) = latent.dims5()?;
+        let [batch, channels, frames, height, width] = *latent.dims() else {
+            let expected = format!("[batch, {}, frames, height, width]", self.sizes.in_channels);
+            return Err(ModelError::input("the latent", expected, format!("{:?}", latent.dims())));
+        };
         let single =
             latent.transpose(1, 2)?.contiguous()?.reshape((batch * frames, channels, height, width))?;
         let (rows, columns) = self.grid_of(&single)?;
@@ -109,14 +114,14 @@ impl Sequencer<'_> {
     }
 
     /// The output of the network as latents, `[batch, channels, height, width]`, or with an axis of frames before the
-    /// height where the layout closes frames.
+    /// height where the layout has frames.
     ///
     /// # Shapes
     /// `output` is `[batch, tokens, features]`; tokens beyond those of `grid` are padding.
     pub(crate) fn latents(&self, output: &Tensor, grid: Grid) -> Result<Tensor> {
         let (batch, _, features) = output.dims3()?;
         let (row_end, frame_end) = match self.layout {
-            Layout::Grid => (false, false),
+            Layout::Grid | Layout::Frames => (false, false),
             Layout::Line { row_end, frame_end } => (row_end.is_some(), frame_end.is_some()),
         };
         let columns = grid.columns + usize::from(row_end);
@@ -132,7 +137,7 @@ impl Sequencer<'_> {
             .contiguous()?
             .reshape((batch * grid.frames, grid.rows * grid.columns, features))?;
         let latent = unpatchify(&cells, (grid.rows, grid.columns), self.sizes.patch_size)?;
-        if !frame_end {
+        if !frame_end && !matches!(self.layout, Layout::Frames) {
             return Ok(latent);
         }
         let (_, channels, height, width) = latent.dims4()?;
@@ -151,10 +156,13 @@ impl Sequencer<'_> {
     }
 
     fn table(&self, grid: Grid, length: usize) -> Result<RotaryTable> {
-        let (head_dim, device) = (self.sizes.head_dim(), self.embedder.weight().device());
+        let (head_dim, device) = (self.sizes.head_dim(), self.embedder.device());
         match self.layout {
-            Layout::Grid => grid_table(grid.rows, grid.columns, head_dim, self.factors, device),
-            Layout::Line { .. } => line_table(length, head_dim, self.factors, device),
+            Layout::Grid => grid_table(grid.rows, grid.columns, head_dim, self.rope, device),
+            Layout::Frames => {
+                frames_table((grid.frames, grid.rows, grid.columns), head_dim, self.rope, device)
+            }
+            Layout::Line { .. } => line_table(length, head_dim, self.rope, device),
         }
     }
 

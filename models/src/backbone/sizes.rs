@@ -34,6 +34,9 @@ pub struct DitSizes {
     /// Feed-forward width, where it is known from the weights and not from the formula.
     #[serde(skip)]
     pub feed_forward_size: Option<usize>,
+    /// Width of the conditioning vector, where it is not the smaller of `hidden_size` and 1024.
+    #[serde(skip)]
+    pub conditioning_width: Option<usize>,
 }
 
 /// What all published networks have in common.
@@ -52,6 +55,7 @@ impl Default for DitSizes {
             learn_sigma: true,
             qk_norm: true,
             feed_forward_size: None,
+            conditioning_width: None,
         }
     }
 }
@@ -69,7 +73,7 @@ impl DitSizes {
 
     /// Width of the conditioning vector.
     pub fn conditioning_size(&self) -> usize {
-        self.hidden_size.min(1024)
+        self.conditioning_width.unwrap_or(self.hidden_size.min(1024))
     }
 
     /// Output channels of the network.

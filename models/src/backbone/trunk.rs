@@ -44,6 +44,19 @@ pub(crate) struct Condition<'a> {
     pub(crate) caption: Option<&'a PreparedCaption>,
 }
 
+/// Names that not all networks share.
+pub(crate) struct TrunkNames {
+    /// The layer that makes tokens of patches.
+    pub(crate) embedder: &'static str,
+    /// Before the number of a block.
+    pub(crate) blocks: &'static str,
+}
+
+impl TrunkNames {
+    /// Those of all networks for pictures.
+    pub(crate) const PICTURES: Self = Self { embedder: "x_embedder", blocks: "layers" };
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Trunk {
     patch_embedder: Linear,
@@ -59,17 +72,22 @@ pub(crate) struct Trunk {
 }
 
 impl Trunk {
-    pub(crate) fn load(weights: &Weights, shape: &BlockShape, final_shift: bool) -> Result<Self> {
+    pub(crate) fn load(
+        weights: &Weights,
+        names: &TrunkNames,
+        shape: &BlockShape,
+        final_shift: bool,
+    ) -> Result<Self> {
         let sizes = shape.sizes.clone();
         let (size, conditioning) = (sizes.hidden_size, sizes.conditioning_size());
         let area = sizes.patch_size * sizes.patch_size;
         let last = weights.under("final_layer");
         let parts = 1 + usize::from(final_shift);
         Ok(Self {
-            patch_embedder: Linear::load(&weights.under("x_embedder"), area * sizes.in_channels, size)?,
+            patch_embedder: Linear::load(&weights.under(names.embedder), area * sizes.in_channels, size)?,
             time_embedder: TimestepEmbedder::load(&weights.under("t_embedder"), conditioning)?,
             blocks: (0..sizes.num_layers)
-                .map(|layer| Block::load(&weights.under("layers").under(layer), shape))
+                .map(|layer| Block::load(&weights.under(names.blocks).under(layer), shape))
                 .collect::<Result<_>>()?,
             final_norm: LayerNorm::plain(FINAL_EPS),
             final_modulation: Linear::load(
@@ -85,15 +103,15 @@ impl Trunk {
     }
 
     pub(crate) fn device(&self) -> &Device {
-        self.patch_embedder.weight().device()
+        self.patch_embedder.device()
     }
 
     pub(crate) fn dtype(&self) -> DType {
-        self.patch_embedder.weight().dtype()
+        self.patch_embedder.dtype()
     }
 
     pub(crate) fn sequencer<'a>(&'a self, layout: Layout<'a>, options: &ForwardOptions) -> Sequencer<'a> {
-        Sequencer { embedder: &self.patch_embedder, sizes: &self.sizes, layout, factors: options.rope }
+        Sequencer { embedder: &self.patch_embedder, sizes: &self.sizes, layout, rope: options.rope }
     }
 
     /// A latent in the format of the weights.

@@ -8,6 +8,7 @@ mod conv1d;
 mod group_norm;
 mod linear;
 mod norm;
+mod quantized;
 pub mod rope;
 mod swiglu;
 pub mod timestep;

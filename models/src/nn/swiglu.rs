@@ -102,6 +102,6 @@ impl SwiGlu {
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let gate = self.activation.apply(&self.gate.forward(input)?)?;
         let product = (gate * self.up.forward(input)?)?;
-        self.down.forward(&product.to_dtype(self.down.weight().dtype())?)
+        self.down.forward(&product.to_dtype(self.down.dtype())?)
     }
 }

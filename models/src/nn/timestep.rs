@@ -59,8 +59,8 @@ impl TimestepEmbedder {
     /// # Errors
     /// [`crate::ModelError::Candle`] when memory runs out.
     pub fn forward(&self, times: &[f64]) -> Result<Tensor> {
-        let weight = self.first.weight();
-        let waves = sinusoidal(times, FREQUENCIES, weight.device())?.to_dtype(weight.dtype())?;
+        let (device, dtype) = (self.first.device(), self.first.dtype());
+        let waves = sinusoidal(times, FREQUENCIES, device)?.to_dtype(dtype)?;
         self.second.forward(&self.first.forward(&waves)?.silu()?)
     }
 }

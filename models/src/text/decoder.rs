@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use super::decoder_layer::{Context, Layer, load_norm};
 use super::prefix::prefixed;
 use super::token_rows::TokenRows;
-use super::{DecoderConfig, TokenBatch};
+use super::{DecoderConfig, TokenBatch, gguf};
 use crate::nn::RmsNorm;
 use crate::weights::{Checkpoint, Expected, KeyMap, Weights};
 use crate::{Interrupt, ModelError, Result};
@@ -77,8 +77,12 @@ impl Decoder {
         Ok(plan.planned())
     }
 
-    /// Names behind whatever prefix `checkpoint` has: none, `model.`, or a longer one in a file of several networks.
+    /// Names behind whatever prefix `checkpoint` has: none, `model.`, or a longer one in a file of several networks; or
+    /// the names of llama.cpp.
     pub fn key_map(checkpoint: &Checkpoint) -> KeyMap {
+        if gguf::has_its_names(checkpoint) {
+            return gguf::decoder_keys(checkpoint);
+        }
         prefixed(checkpoint, "embed_tokens.weight")
     }
 
@@ -92,6 +96,7 @@ impl Decoder {
             || name == "lm_head.weight"
             || name == "spiece_model"
             || name.ends_with("rotary_emb.inv_freq")
+            || gguf::is_ignorable(config.num_hidden_layers, stored)
     }
 
     /// The configuration it was loaded with.

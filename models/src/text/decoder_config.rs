@@ -37,6 +37,8 @@ pub struct DecoderConfig {
     pub activation: Activation,
     /// What the norms multiply with.
     pub norm: NormStyle,
+    /// Which channels of queries and keys are turned together.
+    pub rotation: Rotation,
     /// Whether embeddings are multiplied by the root of `hidden_size`.
     pub scaled_embedding: bool,
     /// Whether queries and keys are normalised, each head on its own, before they are rotated.
@@ -60,6 +62,17 @@ pub enum NormStyle {
     OnePlusWeight,
     /// The weight, in the number format of the network.
     Weight,
+    /// The weight in f32, which holds the one already.
+    Sum,
+}
+
+/// Which channels of a head are turned by one angle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rotation {
+    /// The first of one half with the first of the other, and so on.
+    Halves,
+    /// Neighbours.
+    Pairs,
 }
 
 /// Layers with a sliding window, counted from 0.

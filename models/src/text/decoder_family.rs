@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::decoder_config::{DecoderConfig, NormStyle, Windowed};
+use super::decoder_config::{DecoderConfig, NormStyle, Rotation, Windowed};
 use crate::nn::Activation;
 
 /// A family of decoders. All are one network; see [`DecoderConfig`] for what differs.
@@ -72,6 +72,7 @@ impl DecoderFamily {
             rope_theta: 10_000.0,
             activation: Activation::GeluTanh,
             norm: NormStyle::OnePlusWeight,
+            rotation: Rotation::Halves,
             scaled_embedding: true,
             query_key_norm: false,
             post_norms: false,

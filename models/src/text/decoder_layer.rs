@@ -1,11 +1,11 @@
 //! One layer of a decoder.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
-use super::decoder_config::NormStyle;
+use super::decoder_config::{NormStyle, Rotation};
 use super::{DecoderConfig, TokenBatch};
 use crate::Result;
-use crate::nn::rope::{RotaryTable, rotate_halves};
+use crate::nn::rope::{RotaryTable, rotate_halves, rotate_pairs};
 use crate::nn::{AttentionMask, Linear, RmsNorm, Scores, SwiGlu, SwiGluNames, attention_with};
 use crate::weights::Weights;
 
@@ -73,6 +73,7 @@ pub(super) fn load_norm(weights: &Weights, size: usize, config: &DecoderConfig) 
     match config.norm {
         NormStyle::OnePlusWeight => RmsNorm::load_offset(weights, size, config.rms_norm_eps),
         NormStyle::Weight => RmsNorm::load_rounded(weights, size, config.rms_norm_eps),
+        NormStyle::Sum => RmsNorm::load(&weights.with_dtype(DType::F32), size, config.rms_norm_eps),
     }
 }
 
@@ -131,8 +132,12 @@ impl Layer {
             query = query_norm.forward(&query)?;
             key = key_norm.forward(&key)?;
         }
-        let query = rotate_halves(&query, context.table)?;
-        let key = rotate_halves(&key, context.table)?;
+        let rotate = match config.rotation {
+            Rotation::Halves => rotate_halves,
+            Rotation::Pairs => rotate_pairs,
+        };
+        let query = rotate(&query, context.table)?;
+        let key = rotate(&key, context.table)?;
         let rules = Scores {
             scale: 1.0 / config.query_pre_attn_scalar.sqrt(),
             soft_cap: config.attn_logit_softcapping,

@@ -5,9 +5,11 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 
 use super::recognise::recognise;
-use super::{Bert, BertConfig, ClapText, Decoder, DecoderConfig, T5Config, T5Encoder, TextKind, TokenBatch};
+use super::{
+    Bert, BertConfig, ClapText, Decoder, DecoderConfig, T5Config, T5Encoder, TextKind, TokenBatch, gguf,
+};
 use crate::weights::{Checkpoint, Expected, KeyMap, Report, Weights, verify};
-use crate::{Interrupt, Result};
+use crate::{Interrupt, ModelError, Result};
 
 /// The configuration of a text encoder.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,12 +38,27 @@ pub enum TextNetwork {
 }
 
 impl TextConfig {
-    /// Reads the config of `weights` at `path`; see [`recognise`].
+    /// Reads the config of `weights` at `path`; see [`recognise`]. Of a GGUF file with the names of llama.cpp the
+    /// metadata is read instead.
     ///
     /// # Errors
     /// [`crate::ModelError::FileNotFound`]; [`ModelError::Config`] with the name of a field that is wrong or unsupported, or
     /// when nothing tells which text encoder it is.
     pub fn read(path: &Path, weights: &Checkpoint) -> Result<Self> {
+        if let Some(metadata) = weights.gguf_metadata() {
+            let fail = |reason| ModelError::config(weights.path(), reason);
+            if gguf::has_its_names(weights) {
+                return gguf::read(weights, metadata).map_err(fail);
+            }
+            if !path.is_file() {
+                let named = metadata.architecture().unwrap_or("unknown");
+                return Err(fail(format!(
+                    "its tensors (architecture `{named}`) have other names than those of llama.cpp, so its config has \
+                     to be beside it, in `{}`",
+                    path.display()
+                )));
+            }
+        }
         crate::config_file::read(path, |text| match recognise(text, weights)? {
             TextKind::Decoder(family) => DecoderConfig::parse_as(family, text).map(Self::Decoder),
             TextKind::T5 => T5Config::parse(text).map(Self::T5),
@@ -94,13 +111,17 @@ impl TextConfig {
 }
 
 impl TextNetwork {
-    /// Reads the whole network of a folder with `config.json` and `model.safetensors`, or its shards.
+    /// Reads the whole network of a folder with `config.json` and `model.safetensors`, or its shards; or of one file,
+    /// GGUF or safetensors, with `config.json` beside it where it is needed.
     ///
     /// # Errors
     /// As [`TextConfig::read`], [`Checkpoint::open`] and [`Weights::tensor`].
-    pub fn open(dir: &Path, dtype: DType, device: &Device, interrupt: &Interrupt) -> Result<Self> {
-        let checkpoint = Checkpoint::open(dir, "model")?;
-        let config = TextConfig::read(&dir.join("config.json"), &checkpoint)?;
+    pub fn open(path: &Path, dtype: DType, device: &Device, interrupt: &Interrupt) -> Result<Self> {
+        let (folder, checkpoint) = match path.is_file() {
+            true => (path.parent().unwrap_or(Path::new(".")), Checkpoint::open_file(path)?),
+            false => (path, Checkpoint::open(path, "model")?),
+        };
+        let config = TextConfig::read(&folder.join("config.json"), &checkpoint)?;
         let keys = config.key_map(&checkpoint);
         Self::load(&Weights::open(&checkpoint, keys, dtype, device, interrupt)?, &config)
     }

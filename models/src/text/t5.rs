@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use super::prefix::prefix_of;
 use super::t5_position::PositionBias;
 use super::token_rows::TokenRows;
-use super::{T5Config, TokenBatch};
+use super::{T5Config, TokenBatch, gguf};
 use crate::nn::{AttentionMask, Linear, RmsNorm, Scores, SwiGlu, SwiGluNames, attention_with};
 use crate::weights::{Checkpoint, Expected, KeyMap, Weights};
 use crate::{Interrupt, Result};
@@ -68,8 +68,12 @@ impl T5Encoder {
         Ok(plan.planned())
     }
 
-    /// Names behind whatever prefix `checkpoint` has. The table of tokens may have either of its two names.
+    /// Names behind whatever prefix `checkpoint` has, where the table of tokens may have either of its two names; or the
+    /// names of llama.cpp.
     pub fn key_map(checkpoint: &Checkpoint) -> KeyMap {
+        if gguf::has_its_names(checkpoint) {
+            return gguf::t5_keys();
+        }
         let prefix = prefix_of(checkpoint, "encoder.final_layer_norm.weight").unwrap_or_default();
         KeyMap::new(move |name| {
             let mut names = vec![format!("{prefix}{name}")];
@@ -84,7 +88,8 @@ impl T5Encoder {
     pub fn is_ignorable(stored: &str) -> bool {
         stored.ends_with("encoder.embed_tokens.weight")
             || stored.starts_with("decoder.")
-            || stored == "lm_head.weight"
+            || stored.starts_with("dec.")
+            || matches!(stored, "lm_head.weight" | "output.weight")
     }
 
     /// The configuration it was loaded with.

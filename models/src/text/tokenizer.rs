@@ -71,7 +71,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`ModelError::FileNotFound`], [`ModelError::Tokenizer`] when a file does not parse, when only a SentencePiece
-    /// model is there, or when a special token of the config is not in the vocabulary.
+    /// model or a GGUF file is there, or when a special token of the config is not in the vocabulary.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join("tokenizer.json");
         let fail = |reason: String| ModelError::Tokenizer { path: path.clone(), reason };
@@ -85,6 +85,13 @@ impl Tokenizer {
                              `transformers`, which writes `tokenizer.json`"
                         .to_owned(),
                 });
+            }
+            if holds_gguf(dir) {
+                return Err(fail(
+                    "it is missing, and the tokenizer inside a GGUF file is not read; put the `tokenizer.json` of the \
+                     same model there, which lies beside its safetensors files"
+                        .to_owned(),
+                ));
             }
             let searched = [vec![path.clone()], sentence_pieces.to_vec()].concat();
             return Err(ModelError::FileNotFound { searched, path });
@@ -237,6 +244,12 @@ impl std::fmt::Debug for Tokenizer {
 /// Whether `tokenizer.json` itself adds tokens to a text.
 fn adds_tokens(inner: &tokenizers::Tokenizer) -> bool {
     inner.get_post_processor().is_some_and(|processor| processor.added_tokens(false) > 0)
+}
+
+/// Whether there is a file with the extension `gguf`.
+fn holds_gguf(dir: &Path) -> bool {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    files.map(|file| file.path()).any(|path| path.extension().is_some_and(|extension| extension == "gguf"))
 }
 
 #[cfg(test)]

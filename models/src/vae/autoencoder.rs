@@ -9,6 +9,17 @@ use crate::nn::{Conv2d, Conv2dShape};
 use crate::weights::{Checkpoint, Expected, KeyMap, Weights};
 use crate::{Interrupt, ModelError, Result};
 
+/// A place inside the autoencoder where its state can be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoencoderStage {
+    /// Behind the middle of the encoder.
+    EncoderMiddle,
+    /// Behind the middle of the decoder.
+    DecoderMiddle,
+    /// Behind a level of the decoder, its upsampling included; 0 is the one with the fewest pixels.
+    DecoderLevel(usize),
+}
+
 /// diffusers' `AutoencoderKL`, the image autoencoder of Stable Diffusion, SDXL, SD3 and FLUX.
 #[derive(Clone, Debug)]
 pub struct AutoencoderKl {
@@ -98,6 +109,19 @@ impl AutoencoderKl {
     /// # Errors
     /// [`ModelError::Input`] for a wrong shape, [`ModelError::Interrupted`].
     pub fn encode(&self, image: &Tensor, interrupt: &Interrupt) -> Result<Gaussian> {
+        self.encode_observed(image, interrupt, &mut |_, _| Ok(()))
+    }
+
+    /// As [`encode`](Self::encode), and shows the state at every [`AutoencoderStage`] of the encoder.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode), and those of `observe`.
+    pub fn encode_observed(
+        &self,
+        image: &Tensor,
+        interrupt: &Interrupt,
+        observe: &mut dyn FnMut(AutoencoderStage, &Tensor) -> Result<()>,
+    ) -> Result<Gaussian> {
         let least = self.config.downscale();
         match image.dims() {
             [batch, channels, height, width]
@@ -111,7 +135,7 @@ impl AutoencoderKl {
                 return Err(ModelError::input("the image", expected, format!("{found:?}")));
             }
         }
-        let state = self.encoder.forward(&self.to_network(image)?, interrupt)?;
+        let state = self.encoder.forward(&self.to_network(image)?, interrupt, observe)?;
         let moments = match &self.quant {
             Some(quant) => quant.forward(&state)?,
             None => state,
@@ -128,13 +152,26 @@ impl AutoencoderKl {
     /// # Errors
     /// [`ModelError::Input`] for a wrong shape, [`ModelError::Interrupted`].
     pub fn decode(&self, latent: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
+        self.decode_observed(latent, interrupt, &mut |_, _| Ok(()))
+    }
+
+    /// As [`decode`](Self::decode), and shows the state at every [`AutoencoderStage`] of the decoder.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode), and those of `observe`.
+    pub fn decode_observed(
+        &self,
+        latent: &Tensor,
+        interrupt: &Interrupt,
+        observe: &mut dyn FnMut(AutoencoderStage, &Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
         self.check_latent(latent)?;
         let state = self.to_network(latent)?;
         let state = match &self.post_quant {
             Some(post_quant) => post_quant.forward(&state)?,
             None => state,
         };
-        Ok(self.decoder.forward(&state, interrupt)?.to_dtype(DType::F32)?)
+        Ok(self.decoder.forward(&state, interrupt, observe)?.to_dtype(DType::F32)?)
     }
 
     /// As [`decode`](Self::decode), in tiles where the latent is larger than one; the result is then on the CPU.

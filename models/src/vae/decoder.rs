@@ -4,8 +4,8 @@
 
 use candle_core::Tensor;
 
-use super::AutoencoderConfig;
 use super::blocks::{MidBlock, NORM_EPS, ResidualBlock};
+use super::{AutoencoderConfig, AutoencoderStage};
 use crate::nn::{Conv2d, Conv2dShape, GroupNorm};
 use crate::weights::Weights;
 use crate::{Interrupt, Result};
@@ -67,9 +67,15 @@ impl Decoder {
         })
     }
 
-    pub(crate) fn forward(&self, latent: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
+    pub(crate) fn forward(
+        &self,
+        latent: &Tensor,
+        interrupt: &Interrupt,
+        observe: &mut dyn FnMut(AutoencoderStage, &Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
         let mut state = self.mid.forward(&self.conv_in.forward(latent)?, interrupt)?;
-        for level in &self.levels {
+        observe(AutoencoderStage::DecoderMiddle, &state)?;
+        for (index, level) in self.levels.iter().enumerate() {
             for resnet in &level.resnets {
                 interrupt.check()?;
                 state = resnet.forward(&state)?;
@@ -79,6 +85,7 @@ impl Decoder {
                 let (_, _, height, width) = state.dims4()?;
                 state = upsampler.forward(&state.upsample_nearest2d(2 * height, 2 * width)?)?;
             }
+            observe(AutoencoderStage::DecoderLevel(index), &state)?;
         }
         self.conv_out.forward(&self.norm_out.forward(&state)?.silu()?)
     }

@@ -4,8 +4,8 @@
 
 use candle_core::Tensor;
 
-use super::AutoencoderConfig;
 use super::blocks::{MidBlock, NORM_EPS, ResidualBlock};
+use super::{AutoencoderConfig, AutoencoderStage};
 use crate::nn::{Conv2d, Conv2dShape, GroupNorm};
 use crate::weights::Weights;
 use crate::{Interrupt, Result};
@@ -63,7 +63,12 @@ impl Encoder {
         })
     }
 
-    pub(crate) fn forward(&self, image: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
+    pub(crate) fn forward(
+        &self,
+        image: &Tensor,
+        interrupt: &Interrupt,
+        observe: &mut dyn FnMut(AutoencoderStage, &Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
         let mut state = self.conv_in.forward(image)?;
         for level in &self.levels {
             for resnet in &level.resnets {
@@ -77,6 +82,7 @@ impl Encoder {
             }
         }
         let state = self.mid.forward(&state, interrupt)?;
+        observe(AutoencoderStage::EncoderMiddle, &state)?;
         self.conv_out.forward(&self.norm_out.forward(&state)?.silu()?)
     }
 }

@@ -11,7 +11,7 @@ mod memory;
 mod preview;
 mod tiles;
 
-pub use autoencoder::AutoencoderKl;
+pub use autoencoder::{AutoencoderKl, AutoencoderStage};
 pub use config::AutoencoderConfig;
 pub use gaussian::Gaussian;
 pub use preview::PreviewMap;

@@ -2,27 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use safetensors::Dtype;
+use candle_core::{DType, Device};
 use serde::Deserialize;
 
 use super::Header;
+use super::gguf::GgufMetadata;
+use super::stored::{Span, Storage, StoredFormat, StoredTensor};
 use crate::{ModelError, Result};
-
-/// One tensor of a checkpoint.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoredTensor {
-    /// Number format on disk.
-    pub dtype: Dtype,
-    /// Dimensions, outermost first.
-    pub shape: Vec<usize>,
-    /// Index into [`Checkpoint::files`].
-    pub file: usize,
-    /// First byte in that file.
-    pub start: u64,
-    /// One past the last byte.
-    pub end: u64,
-}
 
 /// One safetensors file, or several with an index; no weight byte is read.
 #[derive(Clone, Debug)]
@@ -30,6 +18,8 @@ pub struct Checkpoint {
     path: PathBuf,
     files: Vec<PathBuf>,
     tensors: BTreeMap<String, StoredTensor>,
+    /// Of a GGUF file.
+    metadata: Option<Arc<GgufMetadata>>,
 }
 
 #[derive(Deserialize)]
@@ -55,14 +45,31 @@ impl Checkpoint {
         Err(ModelError::FileNotFound { path: single.clone(), searched: vec![single, index] })
     }
 
-    /// Opens one safetensors file, whatever its name.
+    /// Opens one safetensors or GGUF file, whatever its name.
     ///
     /// # Errors
-    /// As [`Checkpoint::open`].
+    /// As [`Checkpoint::open`] and [`Checkpoint::open_gguf`].
     pub fn open_file(path: &Path) -> Result<Self> {
-        let mut checkpoint = Self { path: path.to_owned(), files: Vec::new(), tensors: BTreeMap::new() };
+        if Self::is_gguf(path)? {
+            return Self::open_gguf(path);
+        }
+        let mut checkpoint = Self::empty(path);
         checkpoint.add_file(path)?;
         Ok(checkpoint)
+    }
+
+    /// A GGUF file with its metadata and its tensors.
+    pub(super) fn of_gguf(
+        path: &Path,
+        metadata: GgufMetadata,
+        tensors: BTreeMap<String, StoredTensor>,
+    ) -> Self {
+        let (metadata, files) = (Some(Arc::new(metadata)), vec![path.to_owned()]);
+        Self { files, tensors, metadata, ..Self::empty(path) }
+    }
+
+    fn empty(path: &Path) -> Self {
+        Self { path: path.to_owned(), files: Vec::new(), tensors: BTreeMap::new(), metadata: None }
     }
 
     fn open_index(path: &Path) -> Result<Self> {
@@ -71,7 +78,7 @@ impl Checkpoint {
             serde_json::from_slice(&text).map_err(|error| ModelError::config(path, error.to_string()))?;
         let directory = path.parent().unwrap_or(Path::new("."));
         let names: BTreeSet<&String> = index.weight_map.values().collect();
-        let mut checkpoint = Self { path: path.to_owned(), files: Vec::new(), tensors: BTreeMap::new() };
+        let mut checkpoint = Self::empty(path);
         for name in names {
             // A shard is a file beside its index; anything else could read files outside the model folder.
             if Path::new(name).components().count() != 1 || name.starts_with('.') {
@@ -104,15 +111,13 @@ impl Checkpoint {
         let file = self.files.len();
         for tensor in header.tensors() {
             let stored = StoredTensor {
-                dtype: tensor.dtype,
+                format: StoredFormat::Plain(tensor.dtype),
                 shape: tensor.shape.clone(),
-                file,
-                start: tensor.start,
-                end: tensor.end,
+                storage: Storage::Span(Span { file, start: tensor.start, end: tensor.end }),
             };
             if let Some(other) = self.tensors.insert(tensor.name.clone(), stored) {
                 let other =
-                    self.files.get(other.file).map_or_else(String::new, |file| file.display().to_string());
+                    self.files.get(other.file()).map_or_else(String::new, |file| file.display().to_string());
                 return Err(ModelError::Header {
                     path: path.to_owned(),
                     reason: format!("`{}` is also in `{other}`", tensor.name),
@@ -138,27 +143,47 @@ impl Checkpoint {
         &self.tensors
     }
 
+    /// What a GGUF file says of the network in it; none for other files.
+    pub fn gguf_metadata(&self) -> Option<&GgufMetadata> {
+        self.metadata.as_deref()
+    }
+
+    /// Bytes that all tensors take on `device`; see [`StoredTensor::loaded_bytes`].
+    pub fn loaded_bytes(&self, dtype: DType, device: &Device) -> u64 {
+        self.tensors.values().map(|tensor| tensor.loaded_bytes(dtype, device)).sum()
+    }
+
+    /// Stored names and formats of the tensors that cannot be read, ordered by name.
+    pub fn unreadable(&self) -> Vec<(String, &'static str)> {
+        let formats = self.tensors.iter().map(|(name, tensor)| (name, tensor.format));
+        formats
+            .filter_map(|(name, format)| match format {
+                StoredFormat::Unreadable(format) => Some((name.clone(), format)),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// One tensor by its stored name.
     pub fn get(&self, name: &str) -> Option<&StoredTensor> {
         self.tensors.get(name)
     }
 
-    /// The file that holds `tensor`.
+    /// The file that holds `tensor`, or the first of its parts.
     pub fn file_of(&self, tensor: &StoredTensor) -> &Path {
-        self.files.get(tensor.file).map_or(self.path.as_path(), PathBuf::as_path)
+        self.files.get(tensor.file()).map_or(self.path.as_path(), PathBuf::as_path)
     }
 
     /// The number of stored numbers.
     pub fn parameter_count(&self) -> u64 {
-        self.tensors
-            .values()
-            .map(|tensor| tensor.shape.iter().map(|&size| size as u64).product::<u64>())
-            .sum()
+        self.tensors.values().map(StoredTensor::parameter_count).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use safetensors::Dtype;
+
     use super::*;
 
     fn write(path: &Path, names: &[&str]) {

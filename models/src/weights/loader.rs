@@ -1,15 +1,13 @@
 //! Reading tensors by canonical name.
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
-use safetensors::Dtype;
 
-use super::mapping::MappedFile;
-use super::{Checkpoint, Expected, KeyMap, StoredTensor, shape_fits};
-use crate::{Interrupt, ModelError, Result};
+use super::files::Files;
+use super::{Checkpoint, Expected, KeyMap, Matrix};
+use crate::{Interrupt, Result};
 
 /// The tensors of a checkpoint under their canonical names, converted to one number format on one device.
 ///
@@ -29,15 +27,6 @@ enum Source {
     Plan(Mutex<Expected>),
 }
 
-struct Files {
-    checkpoint: Checkpoint,
-    maps: Vec<MappedFile>,
-    keys: KeyMap,
-    device: Device,
-    interrupt: Interrupt,
-    used: Mutex<BTreeSet<String>>,
-}
-
 impl Weights {
     /// Maps the files of `checkpoint` into memory.
     ///
@@ -50,15 +39,7 @@ impl Weights {
         device: &Device,
         interrupt: &Interrupt,
     ) -> Result<Self> {
-        let maps = checkpoint.files().iter().map(|path| MappedFile::open(path)).collect::<Result<_>>()?;
-        let files = Files {
-            checkpoint: checkpoint.clone(),
-            maps,
-            keys,
-            device: device.clone(),
-            interrupt: interrupt.clone(),
-            used: Mutex::default(),
-        };
+        let files = Files::open(checkpoint, keys, device, interrupt)?;
         Ok(Self { source: Arc::new(Source::Files(Box::new(files))), prefix: String::new(), dtype })
     }
 
@@ -100,7 +81,7 @@ impl Weights {
     /// The device that tensors are put on.
     pub fn device(&self) -> &Device {
         match &*self.source {
-            Source::Files(files) => &files.device,
+            Source::Files(files) => files.device(),
             Source::Plan(_) => &Device::Cpu,
         }
     }
@@ -126,7 +107,7 @@ impl Weights {
                 lock(expected).optional.push((canonical, shape.to_vec()));
                 Ok(None)
             }
-            Source::Files(files) if files.keys.resolve(&canonical, &files.checkpoint).is_none() => Ok(None),
+            Source::Files(files) if !files.has(&canonical) => Ok(None),
             Source::Files(_) => self.tensor(name, shape).map(Some),
         }
     }
@@ -146,73 +127,70 @@ impl Weights {
         }
     }
 
+    /// The matrix `name` under the prefix, kept quantised where the file has it so and products with it can be computed.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    pub fn matrix(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
+        match self.quantized(name, shape, self.device())? {
+            Some(matrix) if matrix.multiplies() => Ok(matrix),
+            _ => self.tensor(name, shape).map(Matrix::Plain),
+        }
+    }
+
+    /// As [`matrix`](Self::matrix), or none when the checkpoint has no such tensor.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor), but for a missing one.
+    pub fn optional_matrix(&self, name: &str, shape: &[usize]) -> Result<Option<Matrix>> {
+        match self.quantized(name, shape, self.device())? {
+            Some(matrix) if matrix.multiplies() => Ok(Some(matrix)),
+            _ => Ok(self.optional(name, shape)?.map(Matrix::Plain)),
+        }
+    }
+
+    /// As [`matrix`](Self::matrix), in the format of the file and on the CPU. For tables of which few rows are needed.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    pub fn matrix_as_stored(&self, name: &str, shape: &[usize]) -> Result<Matrix> {
+        match self.quantized(name, shape, &Device::Cpu)? {
+            Some(matrix) => Ok(matrix),
+            None => self.tensor_as_stored(name, shape).map(Matrix::Plain),
+        }
+    }
+
+    /// The matrix `name`, if it is there and quantised.
+    fn quantized(&self, name: &str, shape: &[usize], device: &Device) -> Result<Option<Matrix>> {
+        match &*self.source {
+            Source::Plan(_) => Ok(None),
+            Source::Files(files) => {
+                let matrix = files.read_quantized(&format!("{}{name}", self.prefix), shape, device)?;
+                Ok(matrix.map(|matrix| Matrix::Quantized(Arc::new(matrix))))
+            }
+        }
+    }
+
     /// The stored names that were never read.
     pub fn unused(&self) -> Vec<String> {
         match &*self.source {
             Source::Plan(_) => Vec::new(),
-            Source::Files(files) => {
-                let used = lock(&files.used);
-                files.checkpoint.tensors().keys().filter(|key| !used.contains(*key)).cloned().collect()
-            }
+            Source::Files(files) => files.unused(),
         }
-    }
-}
-
-impl Files {
-    fn read(&self, canonical: &str, shape: &[usize]) -> Result<Tensor> {
-        self.interrupt.check()?;
-        let Some(key) = self.keys.resolve(canonical, &self.checkpoint) else {
-            let keys = self.keys.names(canonical);
-            return Err(ModelError::MissingKeys { path: self.checkpoint.path().to_owned(), keys });
-        };
-        let tensor = self.checkpoint.get(&key).ok_or_else(|| ModelError::MissingKeys {
-            path: self.checkpoint.path().to_owned(),
-            keys: vec![key.clone()],
-        })?;
-        let path = self.checkpoint.file_of(tensor);
-        if !shape_fits(&tensor.shape, shape) {
-            return Err(ModelError::Shape {
-                path: path.to_owned(),
-                key,
-                expected: shape.to_vec(),
-                found: tensor.shape.clone(),
-            });
-        }
-        let dtype = float_type(tensor).ok_or_else(|| ModelError::DType {
-            path: path.to_owned(),
-            key: key.clone(),
-            found: format!("{:?}", tensor.dtype),
-        })?;
-        let map = self.maps.get(tensor.file);
-        let mapped = map.and_then(|map| Some((map, map.bytes(tensor.start, tensor.end)?)));
-        let (map, bytes) = mapped.ok_or_else(|| ModelError::Header {
-            path: path.to_owned(),
-            reason: "the file became shorter after its header was read".to_owned(),
-        })?;
-        let loaded = Tensor::from_raw_buffer(bytes, dtype, shape, &Device::Cpu)?;
-        map.release(tensor.start, tensor.end);
-        lock(&self.used).insert(key);
-        Ok(loaded)
-    }
-}
-
-fn float_type(tensor: &StoredTensor) -> Option<DType> {
-    match tensor.dtype {
-        Dtype::F32 => Some(DType::F32),
-        Dtype::F16 => Some(DType::F16),
-        Dtype::BF16 => Some(DType::BF16),
-        _ => None,
     }
 }
 
 /// A panic elsewhere leaves a set of names half written at worst; that is no reason to panic here as well.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use safetensors::Dtype;
+
     use super::*;
+    use crate::ModelError;
 
     #[test]
     fn a_plan_lists_what_was_asked_for() {

@@ -4,18 +4,25 @@
 //! first, so that a wrong folder fails at once and with all its mistakes.
 
 mod checkpoint;
+mod files;
+mod finite;
+pub mod gguf;
 mod header;
 mod key_map;
 mod loader;
 mod mapping;
+mod matrix;
+mod stored;
 mod verify;
 
-pub use checkpoint::{Checkpoint, StoredTensor};
+pub use checkpoint::Checkpoint;
 pub use header::{Header, TensorInfo};
 pub use key_map::KeyMap;
 pub use loader::Weights;
+pub use matrix::Matrix;
 pub use safetensors::Dtype as StoredType;
-pub use verify::{Expected, Report, ShapeMismatch, verify};
+pub use stored::{Span, Storage, StoredFormat, StoredTensor};
+pub use verify::{Expected, FormatMismatch, Report, ShapeMismatch, verify};
 
 /// Whether a stored shape will do for the expected one.
 ///

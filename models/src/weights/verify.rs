@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::{Checkpoint, KeyMap, shape_fits};
+use super::{Checkpoint, KeyMap, StoredFormat, shape_fits};
 use crate::ModelError;
 
 /// The tensors that a network reads, by canonical name.
@@ -36,6 +36,17 @@ pub struct ShapeMismatch {
     pub found: Vec<usize>,
 }
 
+/// A tensor whose numbers are stored in a format that cannot be a weight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FormatMismatch {
+    /// The file that holds it.
+    pub file: PathBuf,
+    /// Its stored name.
+    pub key: String,
+    /// The stored format.
+    pub found: StoredFormat,
+}
+
 /// The differences between a checkpoint and a network.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
@@ -47,15 +58,19 @@ pub struct Report {
     pub unused: Vec<String>,
     /// Tensors of a wrong shape.
     pub wrong_shape: Vec<ShapeMismatch>,
+    /// Tensors of a format that cannot be a weight.
+    pub wrong_format: Vec<FormatMismatch>,
+    /// Tensors that the network reads, in formats that cannot be read, with the names of these.
+    pub unreadable: Vec<(String, &'static str)>,
 }
 
 impl Report {
     /// Whether the network can be loaded.
     pub fn is_loadable(&self) -> bool {
-        self.missing.is_empty() && self.wrong_shape.is_empty()
+        self.errors().is_empty()
     }
 
-    /// The mistakes as errors: missing tensors first, then wrong shapes. Unused tensors are not among them.
+    /// The mistakes as errors: missing tensors first, then wrong shapes, then formats. Unused tensors are not among them.
     pub fn errors(&self) -> Vec<ModelError> {
         let mut errors = Vec::new();
         if !self.missing.is_empty() {
@@ -67,6 +82,15 @@ impl Report {
             expected: wrong.expected.clone(),
             found: wrong.found.clone(),
         }));
+        errors.extend(self.wrong_format.iter().map(|wrong| ModelError::DType {
+            path: wrong.file.clone(),
+            key: wrong.key.clone(),
+            found: wrong.found.to_string(),
+        }));
+        if !self.unreadable.is_empty() {
+            let (path, tensors) = (self.path.clone(), self.unreadable.clone());
+            errors.push(ModelError::UnreadableFormat { path, tensors });
+        }
         errors
     }
 }
@@ -97,6 +121,15 @@ pub fn verify(
                 expected: shape.clone(),
                 found: tensor.shape.clone(),
             });
+        }
+        match tensor.format {
+            StoredFormat::Unreadable(format) => report.unreadable.push((stored.clone(), format)),
+            format if !format.is_weight() => report.wrong_format.push(FormatMismatch {
+                file: checkpoint.file_of(tensor).to_owned(),
+                key: stored.clone(),
+                found: format,
+            }),
+            _ => {}
         }
         used.insert(stored);
     }

@@ -7,10 +7,10 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::{stable_diffusion, z_image};
 use lumina_models::Interrupt;
-use lumina_models::vae::{AutoencoderConfig, AutoencoderKl};
+use lumina_models::vae::{AutoencoderConfig, AutoencoderKl, AutoencoderStage};
 use lumina_models::weights::{Checkpoint, verify};
 
-use crate::common::{Golden, check, golden, load, values, weights};
+use crate::common::{Golden, check, golden, largest, load, values, weights};
 
 const SDXL: &str = "autoencoder_kl/sdxl_like";
 const FLUX: &str = "autoencoder_kl/flux_like";
@@ -37,15 +37,28 @@ fn compare(name: &str) {
             let what = format!("{name} {} {output}", case.name);
             check(&what, found, golden.get(case, output), case.tolerance(output));
         };
+        let mut observe = |stage: AutoencoderStage, state: &Tensor| {
+            let inner = match stage {
+                AutoencoderStage::EncoderMiddle | AutoencoderStage::DecoderMiddle => "dbg.mid_block",
+                AutoencoderStage::DecoderLevel(0) => "dbg.up_block_0",
+                AutoencoderStage::DecoderLevel(_) => return Ok(()),
+            };
+            let expected = golden.get(case, inner);
+            check(&format!("{name} {} {inner}", case.name), state, expected, 5e-5 * largest(expected));
+            Ok(())
+        };
         match case.method.as_str() {
             "encode" => {
-                let moments = autoencoder.encode(golden.get(case, "image"), &interrupt).unwrap();
+                let image = golden.get(case, "image");
+                let moments = autoencoder.encode_observed(image, &interrupt, &mut observe).unwrap();
                 compare("mean", &moments.mean);
                 compare("logvar", &moments.logvar);
                 compare("sample", &moments.sample(golden.get(case, "eps")).unwrap());
             }
             "decode" => {
-                compare("image", &autoencoder.decode(golden.get(case, "latent"), &interrupt).unwrap())
+                let latent = golden.get(case, "latent");
+                let image = autoencoder.decode_observed(latent, &interrupt, &mut observe).unwrap();
+                compare("image", &image);
             }
             other => panic!("unknown method {other}"),
         }

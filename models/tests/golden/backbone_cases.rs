@@ -27,7 +27,11 @@ pub(crate) fn constructor(folder: &str) -> Value {
 pub(crate) fn options(case: &Case, rope: RopeFactors) -> ForwardOptions {
     let proportional = case.args["proportional_attn"].as_bool().unwrap_or(false);
     let base = case.number("base_seqlen").filter(|_| proportional);
-    ForwardOptions { rope, base_sequence_length: base.map(|base| base as usize), ..ForwardOptions::default() }
+    ForwardOptions {
+        rope: rope.into(),
+        base_sequence_length: base.map(|base| base as usize),
+        ..ForwardOptions::default()
+    }
 }
 
 /// The first half of the latents twice, as `forward_with_cfg` of the original runs it.

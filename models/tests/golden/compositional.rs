@@ -1,10 +1,10 @@
 //! Captions for regions, against the original code.
 
 use candle_core::{Device, Tensor};
-use lumina_models::backbone::{CellOrder, NextDit, NextDitConfig, Region, RopeScaling, Stage};
+use lumina_models::backbone::{CellOrder, NextDit, NextDitConfig, Region, RopeScaling, Stage, grid_table};
 use lumina_models::{DType, Interrupt};
 
-use crate::backbone_cases::{check_stage, checkpoint, doubled, guided, options};
+use crate::backbone_cases::{check_stage, check_table, checkpoint, doubled, guided, options};
 use crate::common::{Case, Golden, caption, check, check_values, rows, values};
 
 const FOLDER: &str = "next_dit_compositional";
@@ -47,6 +47,10 @@ fn captions_of_regions_are_read_as_in_the_original_code() {
         let scaling =
             RopeScaling { scale_factor: number("scale_factor"), watershed: number("scale_watershed") };
         let options = options(case, scaling.factors_at(times[0]));
+        let (rows, columns) = (x.dims()[2] / 2, x.dims()[3] / 2);
+        let head_dim = network.config().head_dim();
+        let table = grid_table(rows, columns, head_dim, options.rope, &Device::Cpu).unwrap();
+        check_table(FOLDER, &golden, case, 0, &table);
         let mut observe = |stage: Stage, state: &Tensor| {
             check_stage(FOLDER, &golden, case, stage, state, last);
             Ok(())

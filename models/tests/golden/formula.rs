@@ -22,6 +22,8 @@ use crate::common::{check, check_values, golden, largest, load, values, weights}
 
 #[path = "formula/audio.rs"]
 mod audio;
+#[path = "formula/text.rs"]
+mod text;
 
 pub(crate) const TOLERANCE: f64 = 5e-5;
 
@@ -151,7 +153,7 @@ fn one_guided_evaluation_of_next_dit() {
     ];
     for (name, scale_factor, watershed, base_sequence_length) in cases {
         let rope = RopeScaling { scale_factor, watershed }.factors_at(0.3);
-        let options = ForwardOptions { rope, base_sequence_length, ..ForwardOptions::default() };
+        let options = ForwardOptions { rope: rope.into(), base_sequence_length, ..ForwardOptions::default() };
         check(name, &guided(&network, &half, 0.3, &caption, &options), formula.get(name), TOLERANCE);
     }
 }

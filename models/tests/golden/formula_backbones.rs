@@ -36,7 +36,7 @@ fn flag_dit_for_text() {
     check(name, &found, formula.get(name), TOLERANCE);
 
     let options = ForwardOptions {
-        rope: RopeFactors { linear: 1.0, ntk: 2.25 },
+        rope: RopeFactors { linear: 1.0, ntk: 2.25 }.into(),
         base_sequence_length: Some(8),
         ..ForwardOptions::default()
     };

@@ -24,7 +24,7 @@ fn guided(network: &NextDit, golden: &Golden, case: &Case) -> Tensor {
     let scaling =
         RopeScaling { scale_factor: number("scale_factor", 1.0), watershed: number("scale_watershed", 1.0) };
     let options = ForwardOptions {
-        rope: scaling.factors_at(times[0]),
+        rope: scaling.factors_at(times[0]).into(),
         base_sequence_length: case.number("base_seqlen").map(|base| base as usize),
         ..ForwardOptions::default()
     };

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use lumina_models::backbone::{
     AttentionGrowth, FlagDit, FlagDitConfig, ForwardOptions, NextDit, NextDitConfig, PreparedCaption,
-    RopeFactors, RopeScaling, Stage, grid_table, line_table,
+    RopeChange, RopeFactors, RopeScaling, Stage, grid_table, line_table,
 };
 use lumina_models::nn::rope::RotaryTable;
 use lumina_models::{DType, Interrupt, Result};
@@ -78,7 +78,7 @@ impl Network {
         }
     }
 
-    fn table(&self, latent: &Tensor, rope: RopeFactors) -> RotaryTable {
+    fn table(&self, latent: &Tensor, rope: RopeChange) -> RotaryTable {
         let rank = latent.rank();
         let (rows, columns) = (latent.dims()[rank - 2] / 2, latent.dims()[rank - 1] / 2);
         match self {

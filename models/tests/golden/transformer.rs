@@ -24,7 +24,7 @@ fn outputs_and_inner_states_are_those_of_diffusers() {
         };
         let base = case.args["cross_attention_kwargs"]["base_sequence_length"].as_u64();
         let options = ForwardOptions {
-            rope,
+            rope: rope.into(),
             base_sequence_length: base.map(|base| base as usize),
             ..ForwardOptions::default()
         };

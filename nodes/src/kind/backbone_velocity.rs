@@ -74,7 +74,7 @@ impl Node for BackboneVelocity {
         let length =
             call.value("base_sequence_length").map(|_| call.size("base_sequence_length")).transpose()?;
         let options = ForwardOptions {
-            rope: RopeFactors { linear: call.float("linear")?, ntk: call.float("ntk")? },
+            rope: RopeFactors { linear: call.float("linear")?, ntk: call.float("ntk")? }.into(),
             base_sequence_length: length,
             interrupt: interrupt(call.cancel),
         };

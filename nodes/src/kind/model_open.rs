@@ -6,12 +6,13 @@ use lumina_engine::{
     Call, Code, Fact, Inference, InputSpec, Inquiry, Memory, Mistake, Node, NodeError, NodeSpec, Type, Value,
     World,
 };
+use lumina_models::weights::StoredTensor;
 use lumina_models::{ModelError, PipelineFolder};
 
 use crate::hub::{self, Place};
 use crate::sizes::with_sizes;
 use crate::value::{BackboneValue, DecoderValue, EncoderValue, Space, TextEncoderValue, type_of};
-use crate::{Compute, interrupt, mistake, node_error};
+use crate::{Compute, interrupt, mistake, node_error, warn};
 
 pub(crate) struct ModelOpen;
 
@@ -76,6 +77,7 @@ impl Node for ModelOpen {
         call.progress(2, 3, "part");
         let autoencoder = Arc::new(folder.load_autoencoder(&device, dtype, &stop).map_err(node_error)?);
         call.progress(3, 3, "part");
+        warn(call, &stop);
 
         let half = bytes.autoencoder / 2;
         Ok(vec![
@@ -121,7 +123,7 @@ fn facts(folder: &PipelineFolder, world: &dyn World) -> lumina_models::Result<In
     // A tensor is read as it is stored, then converted; mapped pages are given back after each.
     let weights = [folder.text_encoder_weights(), folder.backbone_weights(), folder.autoencoder_weights()];
     let tensors = weights.iter().flat_map(|weights| weights.tensors().values());
-    let largest = tensors.map(|tensor| tensor.end - tensor.start).max().unwrap_or(0);
+    let largest = tensors.map(StoredTensor::byte_size).max().unwrap_or(0);
     let backbone = space.fact(type_of::<BackboneValue>());
     let outputs = [
         with_sizes(Fact::of(type_of::<TextEncoderValue>()).with("text width", text), &folder.text_encoder),

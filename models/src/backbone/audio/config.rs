@@ -5,11 +5,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::AudioFlagDit;
+use crate::backbone::DitSizes;
 use crate::weights::Checkpoint;
 use crate::{ModelError, Result};
-
-/// The feed-forward width is rounded up to a multiple of this.
-const MULTIPLE_OF: usize = 256;
 
 /// Sizes, with the names of the original's constructor (`FlagDiTv2`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,12 +98,28 @@ impl AudioFlagDitConfig {
 
     /// Channels of a head.
     pub fn head_dim(&self) -> usize {
-        self.hidden_size / self.num_heads.max(1)
+        self.sizes().head_dim()
     }
 
     /// `2/3 * 4 * hidden_size`, rounded up to a multiple of 256.
     pub fn feed_forward_dim(&self) -> usize {
-        (8 * self.hidden_size / 3).next_multiple_of(MULTIPLE_OF)
+        self.sizes().feed_forward_dim()
+    }
+
+    /// What it has in common with the other networks: a token is one latent frame.
+    pub fn sizes(&self) -> DitSizes {
+        DitSizes {
+            patch_size: 1,
+            in_channels: self.in_channels,
+            hidden_size: self.hidden_size,
+            num_layers: self.depth,
+            num_attention_heads: self.num_heads,
+            norm_eps: self.norm_eps,
+            learn_sigma: false,
+            qk_norm: false,
+            conditioning_width: Some(self.hidden_size),
+            ..DitSizes::default()
+        }
     }
 
     pub(crate) fn check(&self) -> std::result::Result<(), String> {

@@ -1,21 +1,19 @@
-//! The whole network.
+//! The whole network: that of Lumina-T2I without its norms of queries and keys, over a line of latent frames.
 
-use candle_core::{D, DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::AudioFlagDitConfig;
-use super::block::{Block, ContextKeys, modulate};
-use crate::backbone::Stage;
-use crate::nn::rope::RotaryTable;
-use crate::nn::timestep::TimestepEmbedder;
-use crate::nn::{LayerNorm, Linear};
+use crate::backbone::block::{BlockShape, BlockStyle, Feed};
+use crate::backbone::caption::CaptionEmbedder;
+use crate::backbone::sequence::Layout;
+use crate::backbone::trunk::{Condition, Trunk, TrunkNames};
+use crate::backbone::{ForwardOptions, PreparedCaption, Stage};
+use crate::text::TextFeatures;
 use crate::weights::{Checkpoint, Expected, KeyMap, Weights};
 use crate::{Interrupt, ModelError, Result};
 
-/// Epsilon of the norm over the pooled context.
-const CONTEXT_EPS: f64 = 1e-5;
-/// Epsilon of the norm before the output.
-const FINAL_EPS: f64 = 1e-6;
-const THETA: f64 = 10_000.0;
+/// Where its names differ from those of the other networks.
+const NAMES: TrunkNames = TrunkNames { embedder: "proj_in", blocks: "blocks" };
 /// Before every name in a checkpoint that holds backbone, autoencoder and text encoders.
 const PREFIX: &str = "model.diffusion_model.";
 /// Training steps, which the network counts time in.
@@ -27,14 +25,6 @@ pub fn model_time(time: f64) -> f64 {
     f64::from((time as f32 * STEPS).trunc())
 }
 
-/// A context with everything that does not change from step to step.
-#[derive(Clone, Debug)]
-pub struct PreparedContext {
-    /// `[batch, hidden_size]`.
-    pooled: Tensor,
-    layers: Vec<ContextKeys>,
-}
-
 /// The Flag-DiT of Lumina's audio and music.
 ///
 /// A pure function of latent, time and context; the velocity points from noise to data.
@@ -42,14 +32,8 @@ pub struct PreparedContext {
 /// Source: `FlagDiTv2` of Lumina-T2X `lumina_audio/models/diffusion/flag_large_dit.py`; that of music is the same text.
 #[derive(Clone, Debug)]
 pub struct AudioFlagDit {
-    input: Linear,
-    time_embedder: TimestepEmbedder,
-    context_norm: LayerNorm,
-    context_embedder: Linear,
-    blocks: Vec<Block>,
-    final_norm: LayerNorm,
-    final_modulation: Linear,
-    final_linear: Linear,
+    context: CaptionEmbedder,
+    trunk: Trunk,
     config: AudioFlagDitConfig,
 }
 
@@ -81,23 +65,11 @@ impl AudioFlagDit {
                 format!("wrong ({reason})"),
             )
         })?;
-        let (size, channels, context) = (config.hidden_size, config.in_channels, config.context_dim);
-        let pooled = weights.under("cap_embedder");
-        let last = weights.under("final_layer");
-        let blocks = (0..config.depth)
-            .map(|index| Block::load(&weights.under("blocks").under(index), config))
-            .collect::<Result<_>>()?;
-        Ok(Self {
-            input: Linear::load(&weights.under("proj_in"), channels, size)?,
-            time_embedder: TimestepEmbedder::load(&weights.under("t_embedder"), size)?,
-            context_norm: LayerNorm::load(&pooled.under(0), context, CONTEXT_EPS)?,
-            context_embedder: Linear::load(&pooled.under(1), context, size)?,
-            blocks,
-            final_norm: LayerNorm::plain(FINAL_EPS),
-            final_modulation: Linear::load(&last.under("adaLN_modulation").under(1), size, 2 * size)?,
-            final_linear: Linear::load(&last.under("linear"), size, channels)?,
-            config: config.clone(),
-        })
+        let (sizes, channels) = (config.sizes(), config.context_dim);
+        let context = CaptionEmbedder::load(&weights.under("cap_embedder"), &sizes, channels)?;
+        let (style, feeds) = (BlockStyle::Flag, vec![Feed::Dense]);
+        let shape = BlockShape { sizes, caption: Some(channels), style, feeds };
+        Ok(Self { context, trunk: Trunk::load(weights, &NAMES, &shape, true)?, config: config.clone() })
     }
 
     /// The tensors that a checkpoint must have.
@@ -129,12 +101,12 @@ impl AudioFlagDit {
 
     /// The device that its weights are on.
     pub fn device(&self) -> &Device {
-        self.input.weight().device()
+        self.trunk.device()
     }
 
     /// The number format of its weights.
     pub fn dtype(&self) -> DType {
-        self.input.weight().dtype()
+        self.trunk.dtype()
     }
 
     /// Makes of a context what does not change from step to step. Every token counts, padding of the text encoders
@@ -145,7 +117,7 @@ impl AudioFlagDit {
     ///
     /// # Errors
     /// [`ModelError::Input`] for another shape or no token.
-    pub fn prepare(&self, context: &Tensor) -> Result<PreparedContext> {
+    pub fn prepare(&self, context: &Tensor) -> Result<PreparedCaption> {
         match context.dims() {
             [rows, tokens, channels] if *channels == self.config.context_dim && rows * tokens > 0 => {}
             found => {
@@ -153,13 +125,8 @@ impl AudioFlagDit {
                 return Err(ModelError::input("the context", expected, format!("{found:?}")));
             }
         }
-        let context = context.to_device(self.device())?;
-        let mean = context.contiguous()?.to_dtype(DType::F32)?.mean(1)?.to_dtype(self.dtype())?;
-        let context = context.to_dtype(self.dtype())?;
-        Ok(PreparedContext {
-            pooled: self.context_embedder.forward(&self.context_norm.forward(&mean)?)?,
-            layers: self.blocks.iter().map(|block| block.context_keys(&context)).collect::<Result<_>>()?,
-        })
+        let every = Tensor::ones(context.dims().get(..2).unwrap_or(&[]), DType::U32, context.device())?;
+        self.context.prepare(&TextFeatures::new(context.clone(), &every)?, &self.trunk.blocks)
     }
 
     /// The velocity from noise to data.
@@ -175,7 +142,7 @@ impl AudioFlagDit {
         &self,
         latent: &Tensor,
         time: &[f64],
-        context: &PreparedContext,
+        context: &PreparedCaption,
         interrupt: &Interrupt,
     ) -> Result<Tensor> {
         self.velocity_observed(latent, time, context, interrupt, &mut |_, _| Ok(()))
@@ -189,62 +156,30 @@ impl AudioFlagDit {
         &self,
         latent: &Tensor,
         time: &[f64],
-        context: &PreparedContext,
+        context: &PreparedCaption,
         interrupt: &Interrupt,
         observe: &mut dyn FnMut(Stage, &Tensor) -> Result<()>,
     ) -> Result<Tensor> {
-        let (batch, frames) = self.check(latent, context)?;
-        let times = match time {
-            [one] => vec![*one; batch],
-            many if many.len() == batch => many.to_vec(),
-            many => {
-                let expected = format!("1 or {batch}");
-                return Err(ModelError::input("the number of times", expected, many.len().to_string()));
-            }
-        };
-        let state = latent.to_device(self.device())?.to_dtype(self.dtype())?;
-        let mut tokens = self.input.forward(&state.transpose(1, 2)?.contiguous()?)?;
-        let table = RotaryTable::sequence(frames, self.config.head_dim(), THETA, self.device())?;
-        let conditioning = (self.time_embedder.forward(&times)? + &context.pooled)?;
-        observe(Stage::PatchEmbed, &tokens)?;
-        observe(Stage::Conditioning, &conditioning)?;
-        // Every modulation begins with the same SiLU.
-        let conditioning = conditioning.silu()?;
-        for (index, (block, keys)) in self.blocks.iter().zip(&context.layers).enumerate() {
-            interrupt.check()?;
-            tokens = block.forward(&tokens, &conditioning, keys, &table)?;
-            observe(Stage::Block(index), &tokens)?;
-        }
-        let size = self.config.hidden_size;
-        let modulation = self.final_modulation.forward(&conditioning)?.unsqueeze(1)?;
-        let (shift, scale) =
-            (modulation.narrow(D::Minus1, 0, size)?, modulation.narrow(D::Minus1, size, size)?);
-        let output =
-            self.final_linear.forward(&modulate(&self.final_norm.forward(&tokens)?, &shift, &scale)?)?;
-        Ok(output.transpose(1, 2)?.contiguous()?.to_dtype(latent.dtype())?)
+        self.check(latent)?;
+        let condition = Condition { pooled: &context.pooled, caption: Some(context) };
+        let options = ForwardOptions { interrupt: interrupt.clone(), ..ForwardOptions::default() };
+        // A line is a picture of one row, whose end no token marks.
+        let layout = Layout::Line { row_end: None, frame_end: None };
+        let row = latent.unsqueeze(2)?;
+        Ok(self.trunk.forward(&row, time, &condition, layout, &options, observe)?.squeeze(2)?)
     }
 
-    /// Batch and frames of a latent that fits.
-    fn check(&self, latent: &Tensor, context: &PreparedContext) -> Result<(usize, usize)> {
+    fn check(&self, latent: &Tensor) -> Result<()> {
         let (channels, most) = (self.config.in_channels, self.config.max_len);
-        let (batch, frames) = match *latent.dims() {
+        match *latent.dims() {
             [batch, found, frames] if found == channels && batch > 0 && (1..=most).contains(&frames) => {
-                (batch, frames)
+                Ok(())
             }
             ref found => {
                 let expected = format!("[batch, {channels}, frames] with 1 to {most} frames");
-                return Err(ModelError::input("the latent", expected, format!("{found:?}")));
+                Err(ModelError::input("the latent", expected, format!("{found:?}")))
             }
-        };
-        let rows = context.pooled.dim(0)?;
-        if rows != batch {
-            let expected = format!("{batch}, one a latent");
-            return Err(ModelError::input("the number of contexts", expected, rows.to_string()));
         }
-        if context.layers.len() != self.blocks.len() {
-            return Err(ModelError::input("the prepared context", "one of this network", "one of another"));
-        }
-        Ok((batch, frames))
     }
 }
 

@@ -1,8 +1,7 @@
 //! The Flag-DiT of Lumina's audio and music: a sequence of latent frames, time and context in, velocity out.
 
-mod block;
 mod config;
 mod flag_dit;
 
 pub use config::AudioFlagDitConfig;
-pub use flag_dit::{AudioFlagDit, PreparedContext, model_time};
+pub use flag_dit::{AudioFlagDit, model_time};
