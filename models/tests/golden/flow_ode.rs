@@ -67,6 +67,16 @@ fn check_told(golden: &Golden, case: &Case, path: &Path) {
     assert_eq!((path.told.len(), path.solution.rejected), (expected.len(), rejected), "{}", case.name);
 }
 
+/// States of both halves of guidance, whose guided channels are the same.
+pub(crate) fn check_halves(what: &str, golden: &Golden, case: &Case, states: &Tensor) {
+    let tolerance = case.tol_abs.as_f64().unwrap();
+    let half = |row: usize| states.narrow(1, row, 1).unwrap();
+    check(what, &half(0), golden.get(case, "states"), tolerance);
+    check(&format!("{what} rest"), &half(1).narrow(2, 3, 1).unwrap(), golden.get(case, "rest"), tolerance);
+    let guided = |row: usize| values(&half(row).narrow(2, 0, 3).unwrap());
+    assert_eq!(guided(0), guided(1), "{what}");
+}
+
 /// `x A^T + b t`.
 pub(crate) fn linear_field(golden: &Golden) -> impl Fn(&Tensor, f64) -> Result<Tensor> {
     let (a, b) = (golden.find("A").unwrap().t().unwrap(), golden.find("b").unwrap().clone());
@@ -116,7 +126,7 @@ fn states_under_a_guided_network_are_those_of_the_original_code() {
             Ok(guided(&velocity, number("cfg_scale").unwrap()))
         });
         let what = format!("sampler_ode_network {} {}", case.name, case.args["sampling_method"]);
-        check(&what, &path.states, golden.get(case, "states"), case.tol_abs.as_f64().unwrap());
+        check_halves(&what, &golden, case, &path.states);
         check_told(&golden, case, &path);
     }
 }
