@@ -4,6 +4,7 @@ mod anagram;
 mod ddim;
 mod guidance;
 mod kinds;
+mod noise_source;
 mod path;
 mod schedule;
 mod solver;
@@ -13,6 +14,7 @@ pub use anagram::{Guide, integrate_views};
 pub use ddim::{Betas, Ddim, DdimSteps};
 pub use guidance::{Guidance, GuidedChannels};
 pub use kinds::{Checked, Domain, Kind, Kinds, Parameter, Setting, Settings};
+pub use noise_source::seeded;
 pub use path::{Coefficients, Diffusion, Path, Prediction};
 pub use schedule::{
     Count, DiffusersFlow, DynamicShift, Explicit, FlowMatch, FlowMatchConfig, FlowMatchGrid, Grid,

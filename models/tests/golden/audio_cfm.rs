@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use candle_core::{Device, Tensor};
 use lumina_models::Interrupt;
 use lumina_models::backbone::audio::{AudioFlagDit, model_time};
-use lumina_models::flow::{Guidance, GuidedChannels, Settings, Solver, Solvers, integrate, running};
-use serde_json::Value;
+use lumina_models::flow::{
+    Betas, Ddim, DdimSteps, Guidance, GuidedChannels, Settings, Solver, Solvers, integrate, running,
+};
 
 use crate::common::{Case, Golden, check, check_values};
 use crate::{audio_autoencoder, audio_flag_dit, audio_vocoder};
@@ -57,14 +58,7 @@ fn paths_are_those_of_the_original_code() {
     let mut compared = 0;
     for case in &golden.cases {
         let what = |name: &str| format!("audio_cfm {} {name}", case.name);
-        if case.method == "DDIMSampler.sample" {
-            println!(
-                "{}: skipped, DDIM reads velocities as noise and is used by no released pipeline",
-                case.name
-            );
-            continue;
-        }
-        if !case.method.starts_with("sample") {
+        if case.method != "sample" && case.method != "sample_cfg" {
             continue;
         }
         let solver = match case.args["solver"].as_str().unwrap() {
@@ -117,8 +111,41 @@ fn the_network_predicts_in_training_what_the_original_code_predicts() {
 }
 
 #[test]
-fn nothing_but_ddim_is_skipped() {
-    let golden = Golden::open(FOLDER, "config.json");
-    let ddim = golden.cases.iter().filter(|case| case.args["eta"] != Value::Null).count();
-    assert_eq!(ddim, 2);
+fn ddim_reads_the_network_as_the_original_code_does() {
+    let (network, golden) = (audio_flag_dit::network(), Golden::open(FOLDER, "config.json"));
+    let never = Interrupt::never();
+    let left = Betas::Linear(0.00085, 0.012).left(1000);
+    let cases = golden.with_method("DDIMSampler.sample");
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        let what = |name: &str| format!("audio_cfm {} {name}", case.name);
+        let tolerance = case.tol_abs.as_f64().unwrap();
+        let number = |name: &str| case.number(name).unwrap();
+        let ddim = Ddim::new(number("S") as usize, DdimSteps::Uniform, &left, number("eta")).unwrap();
+        let guidance =
+            Guidance { scale: number("unconditional_guidance_scale"), channels: GuidedChannels::All };
+        let [conditional, unconditional] =
+            ["cond", "uncond"].map(|name| network.prepare(golden.get(case, name)).unwrap());
+        let noises = golden.get(case, "noises");
+        let mut state = golden.get(case, "x_T").clone();
+        let (mut states, mut expected, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        for (drawn, index) in (0..ddim.timesteps.len()).rev().enumerate() {
+            let time = ddim.timesteps[index] as f64;
+            told.push(time);
+            let predicted = network.velocity(&state, &[time], &conditional, &never).unwrap();
+            let other = network.velocity(&state, &[time], &unconditional, &never).unwrap();
+            let predicted = guidance.combine(&predicted, &other).unwrap();
+            let (moved, data) = ddim.step(index, &state, &predicted, &noises.get(drawn).unwrap()).unwrap();
+            states.push(moved.clone());
+            expected.push(data);
+            state = moved;
+        }
+        assert_eq!(told, golden.times(case, "model_timesteps"), "{}", case.name);
+        let stack = |list: &[Tensor]| Tensor::stack(list, 0).unwrap();
+        let recorded = golden.get(case, "states");
+        let skipped = recorded.dims()[0] - states.len();
+        let recorded = recorded.narrow(0, skipped, states.len()).unwrap();
+        check(&what("states"), &stack(&states), &recorded, tolerance);
+        check(&what("pred_x0"), &stack(&expected), golden.get(case, "pred_x0"), tolerance);
+    }
 }

@@ -29,6 +29,9 @@ pub(crate) struct Case {
     pub(crate) optional_outputs: Vec<String>,
     #[serde(default)]
     pub(crate) png: Vec<String>,
+    /// The settings of the scheduler, where the case has one of its own.
+    #[serde(default)]
+    pub(crate) scheduler_config: Value,
 }
 
 impl Case {

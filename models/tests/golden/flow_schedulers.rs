@@ -7,10 +7,9 @@ use lumina_models::flow::{
     Count, Dpm, FlowMatch, Grid, Integration, Schedules, Setting, Settings, Solver, Solvers, Spacing,
     TimeShift, dynamic_shift,
 };
-use serde::Deserialize;
 use serde_json::Value;
 
-use crate::common::{Case, Golden, check, check_values, golden, values};
+use crate::common::{Case, Golden, check, check_values, values};
 
 /// `0.8 x - 0.5 sin(1.7 x + offset) + 0.6 cos(3 t / 1000)`: what a scheduler is handed, from data to noise.
 fn field(golden: &Golden, latent: &Tensor, timestep: f32) -> Tensor {
@@ -18,18 +17,6 @@ fn field(golden: &Golden, latent: &Tensor, timestep: f32) -> Tensor {
     let wave = ((latent * 1.7).unwrap() + offset).unwrap().sin().unwrap();
     let moving = f64::from((3.0 * timestep / 1000.0).cos()) * 0.6;
     (((latent * 0.8).unwrap() - (wave * 0.5).unwrap()).unwrap() + moving).unwrap()
-}
-
-/// The settings of the scheduler of a case.
-fn config(name: &str) -> Value {
-    #[derive(Deserialize)]
-    struct List {
-        cases: Vec<Value>,
-    }
-    let text = std::fs::read_to_string(golden("schedulers").join("cases.json")).unwrap();
-    let list: List = serde_json::from_str(&text).unwrap();
-    let case = list.cases.into_iter().find(|case| case["name"] == name).unwrap();
-    case["scheduler_config"].clone()
 }
 
 /// The grid of a case as this crate has it by name, and the solver.
@@ -117,7 +104,7 @@ fn samples_after_every_step_are_those_of_diffusers() {
     let cases = golden.with_method("trajectory");
     assert_eq!(cases.len(), 25);
     for case in cases {
-        let (grid, solver) = set_up(case, &config(&case.name));
+        let (grid, solver) = set_up(case, &case.scheduler_config);
         let heun = case.name.starts_with("heun");
         let what = |name: &str| format!("schedulers {} {name}", case.name);
         let sigmas: Vec<f32> = grid.points.iter().map(|&time| (1.0 - time) as f32).collect();

@@ -23,7 +23,7 @@ pub(super) const SECOND: SolverKind = SolverKind {
 
 pub(super) const THIRD: SolverKind = SolverKind {
     name: "dpmpp_3m",
-    about: "DPM-Solver++ of order 3: one velocity a step and those of two steps before",
+    about: "DPM-Solver++ 3M as in diffusers: one velocity a step and those of two steps before, order 2",
     parameters: &[],
     build: |_| Box::new(Dpm { order: 3, heun: false, stochastic: false }),
 };
@@ -45,11 +45,13 @@ const FEW: usize = 15;
 ///
 /// The first step is of order 1; so is the last one where it ends at data or where there are less than 15 steps.
 ///
+/// With three velocities the weight of the bend is half of what the integral gives, there and so here: the order stays 2.
+///
 /// Source: `DPMSolverMultistepScheduler` of diffusers 0.42.1 with `use_flow_sigmas` and `flow_prediction`. Its grids do not
 /// touch time 0; from there the first two steps are of order 1 here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dpm {
-    /// 1 to 3.
+    /// Velocities that a step is made of, 1 to 3.
     pub order: usize,
     /// The second order in the form of Heun's method in place of the midpoint rule.
     pub heun: bool,

@@ -61,6 +61,81 @@ fn errors_fall_with_the_order_of_each_solver() {
     }
 }
 
+/// The error before the last step of a grid that keeps away from both ends, where a step of these solvers is infinite. Its
+/// first two steps are so short that their lower order does not show; the last one is of a lower order with UniPC.
+fn inner(solver: &dyn Solver, steps: usize) -> f64 {
+    let length: f64 = 0.8 / steps as f64;
+    let mut times = vec![0.1, 0.1 + 0.1 * length * length];
+    times.extend((0..=steps).map(|index| 0.1 + 0.5 * length.powf(1.5) + 0.8 * index as f64 / steps as f64));
+    let end = times[times.len() - 2];
+    let mut noise = |like: &Tensor| Ok(like.zeros_like()?);
+    let integration = Integration::new(solver, &times).with_noise(&mut noise);
+    let stop = |step: Step<'_>| {
+        if step.index + 2 == step.steps { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let solution = integration.run(&start(&[1.0]), |x, t| Ok((x + t)?), stop).unwrap();
+    let found = solution.latent.to_vec1::<f64>().unwrap()[0];
+    (found - (2.1 * (end - 0.1).exp() - end - 1.0)).abs()
+}
+
+#[test]
+fn errors_of_solvers_by_the_logarithm_of_noise_fall_with_their_order() {
+    let orders = [
+        ("heun_diffusers", Settings::new(), 2.0),
+        ("dpmpp_2m", Settings::new(), 2.0),
+        ("dpmpp_2m", Settings::new().word("form", "heun"), 2.0),
+        // Not 3: its weights are those of the reference.
+        ("dpmpp_3m", Settings::new(), 2.0),
+        ("dpmpp_2s", Settings::new(), 2.0),
+        ("unipc", Settings::new().number("order", 1.0), 2.0),
+        ("unipc", Settings::new(), 3.0),
+        ("unipc", Settings::new().word("form", "bh1"), 3.0),
+        // Without noise it follows the velocity.
+        ("sde", Settings::new().number("norm", 0.0).word("last_step", "none"), 1.0),
+        ("sde", Settings::new().number("norm", 0.0).word("last_step", "none").word("method", "heun"), 2.0),
+    ];
+    for (name, settings, order) in orders {
+        let solver = Solvers::built_in().build(name, &settings).unwrap();
+        let found = (inner(&*solver, 100) / inner(&*solver, 200)).log2();
+        assert!((found - order).abs() < 0.3, "{name} {settings:?}: order {found}, not {order}");
+    }
+}
+
+/// Data that is normal with this deviation has a velocity in closed form: `x` times the growth of the deviation on the way.
+#[test]
+fn stochastic_solvers_keep_the_distribution() {
+    const DEVIATION: f64 = 0.4;
+    let field = |x: &Tensor, t: f64| {
+        let variance = t * t * DEVIATION * DEVIATION + (1.0 - t) * (1.0 - t);
+        Ok((x * ((t * DEVIATION * DEVIATION - (1.0 - t)) / variance))?)
+    };
+    let device = Device::Cpu;
+    let latent = crate::noise::Generator::Philox.normal(1, &[40_000], &device).unwrap();
+    let times = uniform(101).unwrap();
+    for (name, settings) in [
+        ("euler", Settings::new()),
+        ("sde", Settings::new()),
+        ("sde", Settings::new().word("method", "heun").word("last_step", "tweedie")),
+        ("sde", Settings::new().word("form", "decreasing")),
+        ("dpmpp_2m_sde", Settings::new()),
+    ] {
+        let solver = Solvers::built_in().build(name, &settings).unwrap();
+        let mut noise = crate::flow::seeded(crate::noise::Generator::Philox, 1);
+        let integration = Integration::new(&*solver, &times).with_noise(&mut noise);
+        let end = integration.run(&latent, field, on).unwrap().latent;
+        let found = f64::from(end.sqr().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap()).sqrt();
+        assert!((found / DEVIATION - 1.0).abs() < 0.04, "{name} {settings:?}: {found}, not {DEVIATION}");
+    }
+}
+
+#[test]
+fn a_stochastic_solver_without_noise_says_so() {
+    let solver = Solvers::built_in().build("lcm", &Settings::new()).unwrap();
+    let result = integrate(&*solver, &start(&[1.0]), &[0.0, 1.0], |x, _| Ok(x.clone()), on);
+    let message = result.unwrap_err().to_string();
+    assert_eq!(message, "the noise of a stochastic solver is missing, expected a source");
+}
+
 #[test]
 fn adaptive_solvers_keep_to_their_tolerance() {
     // Not `bosh3`: what it gives between the ends of its steps is of a lower order.
