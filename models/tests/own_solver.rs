@@ -1,4 +1,4 @@
-//! A solver that is not in the crate: one file, and one line that registers it.
+//! A solver and a schedule that are not in the crate: one file, and one line that registers each.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -6,7 +6,10 @@ use std::ops::ControlFlow;
 
 use candle_core::{Device, Tensor};
 use lumina_models::Result;
-use lumina_models::flow::{Parameter, Settings, Solver, SolverKind, Solvers, Walk, integrate, uniform};
+use lumina_models::flow::{
+    Count, Grid, Parameter, Schedule, ScheduleKind, Schedules, Settings, Solver, SolverKind, Solvers, Walk,
+    integrate, uniform,
+};
 
 /// Ralston's method, with the place of its second stage to choose.
 #[derive(Debug)]
@@ -58,4 +61,31 @@ fn a_solver_from_elsewhere_is_asked_for_by_name_like_any_other() {
     let error = solvers.build("ralston", &Settings::new().number("place", 2.0)).unwrap_err();
     assert_eq!(error.to_string(), "`place` of `ralston` is 2, expected 0.1 to 1");
     assert!(Solvers::built_in().find("ralston").is_none());
+}
+
+/// More points near noise by a power.
+#[derive(Debug)]
+struct Power {
+    exponent: f64,
+}
+
+impl Schedule for Power {
+    fn grid(&self, count: Count) -> Result<Grid> {
+        let times = uniform(count.points()?)?.into_iter().map(|time| time.powf(self.exponent));
+        Ok(Grid::new(times.collect()))
+    }
+}
+
+const POWER: ScheduleKind = ScheduleKind {
+    name: "power",
+    about: "times to a power",
+    parameters: &[Parameter::number("exponent", "more points near noise when above 1", 2.0, 0.1, 10.0)],
+    build: |settings| Box::new(Power { exponent: settings.number("exponent") }),
+};
+
+#[test]
+fn a_schedule_from_elsewhere_is_asked_for_by_name_like_any_other() {
+    let schedules = Schedules::built_in().with(POWER);
+    let grid = schedules.build("power", &Settings::new()).unwrap().grid(Count::Steps(4)).unwrap();
+    assert_eq!(grid.points, [0.0, 0.0625, 0.25, 0.5625, 1.0]);
 }
