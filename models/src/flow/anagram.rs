@@ -53,11 +53,13 @@ pub fn integrate_views(
         return Err(ModelError::input("the times", "two or more that rise", format!("{times:?}")));
     }
     let mut state = latent.clone();
+    let mut evaluations = 0;
     for (index, pair) in times.windows(2).enumerate() {
         let &[start, end] = pair else { continue };
         let (length, middle) = (end - start, start + 0.5 * (end - start));
         let mut sum = state.zeros_like()?;
         for (number, view) in views.iter().enumerate() {
+            evaluations += 2;
             let last = match guide {
                 None => {
                     let seen = view.apply(&state)?;
@@ -76,8 +78,9 @@ pub fn integrate_views(
         state = (state + (sum / views.len() as f64)?)?;
         let step = Step { index, steps, time: end, latent: &state };
         if observe(step).is_break() {
-            return Ok(Solution { latent: state, steps: index + 1, stopped: index + 1 < steps });
+            let (steps, stopped) = (index + 1, index + 1 < steps);
+            return Ok(Solution { latent: state, steps, evaluations, rejected: 0, stopped });
         }
     }
-    Ok(Solution { latent: state, steps, stopped: false })
+    Ok(Solution { latent: state, steps, evaluations, rejected: 0, stopped: false })
 }

@@ -82,10 +82,7 @@ fn both_phases_are_those_of_the_original_code() {
             name: case.name.clone(),
             method: case.method.clone(),
             args: case.args["model_kwargs"].clone(),
-            outputs: Default::default(),
-            tol_abs: Value::Null,
-            optional: false,
-            optional_outputs: Vec::new(),
+            ..Default::default()
         };
         let rope = RopeFactors { linear: 1.0, ntk: inner.number("scale_factor").unwrap_or(1.0) };
         let options = options(&inner, rope);

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use candle_core::{Device, Tensor};
 use lumina_models::Interrupt;
 use lumina_models::backbone::audio::{AudioFlagDit, model_time};
-use lumina_models::flow::{Guidance, GuidedChannels, Solver, integrate, running};
-use serde_json::Value;
+use lumina_models::flow::{
+    Betas, Ddim, DdimSteps, Guidance, GuidedChannels, Settings, Solver, Solvers, integrate, running,
+};
 
 use crate::common::{Case, Golden, check, check_values};
 use crate::{audio_autoencoder, audio_flag_dit, audio_vocoder};
@@ -14,7 +15,7 @@ use crate::{audio_autoencoder, audio_flag_dit, audio_vocoder};
 const FOLDER: &str = "audio_cfm";
 
 /// Every state from the start, and every time that the network was told.
-fn sample(network: &AudioFlagDit, golden: &Golden, case: &Case, solver: Solver) -> (Tensor, Vec<f64>) {
+fn sample(network: &AudioFlagDit, golden: &Golden, case: &Case, solver: &dyn Solver) -> (Tensor, Vec<f64>) {
     let never = Interrupt::never();
     let context = network.prepare(golden.get(case, "cond")).unwrap();
     let guidance = case.number("unconditional_guidance_scale").map(|scale| {
@@ -57,33 +58,20 @@ fn paths_are_those_of_the_original_code() {
     let mut compared = 0;
     for case in &golden.cases {
         let what = |name: &str| format!("audio_cfm {} {name}", case.name);
-        if case.method == "DDIMSampler.sample" {
-            println!(
-                "{}: skipped, DDIM reads velocities as noise and is used by no released pipeline",
-                case.name
-            );
-            continue;
-        }
-        if !case.method.starts_with("sample") {
+        if case.method != "sample" && case.method != "sample_cfg" {
             continue;
         }
         let solver = match case.args["solver"].as_str().unwrap() {
-            "euler" => Solver::Euler,
-            "midpoint" => Solver::Midpoint,
-            other => {
-                println!(
-                    "{}: skipped, `{other}` of torchdyn has other stage times than any solver here",
-                    case.name
-                );
-                continue;
-            }
+            "rk4" => "rk4_torchdyn",
+            other => other,
         };
-        let (states, told) = sample(&network, &golden, case, solver);
+        let solver = Solvers::built_in().build(solver, &Settings::new()).unwrap();
+        let (states, told) = sample(&network, &golden, case, &*solver);
         assert_eq!(told, golden.times(case, "model_timesteps"), "{}", case.name);
         check(&what("states"), &states, golden.get(case, "states"), case.tol_abs.as_f64().unwrap());
         compared += 1;
     }
-    assert_eq!(compared, 5);
+    assert_eq!(compared, 6);
 }
 
 #[test]
@@ -123,11 +111,41 @@ fn the_network_predicts_in_training_what_the_original_code_predicts() {
 }
 
 #[test]
-fn nothing_but_rk4_and_ddim_is_skipped() {
-    let golden = Golden::open(FOLDER, "config.json");
-    let solvers = golden.cases.iter().filter_map(|case| case.args["solver"].as_str().map(str::to_owned));
-    let other: Vec<String> = solvers.filter(|solver| solver != "euler" && solver != "midpoint").collect();
-    assert_eq!(other, ["rk4"]);
-    let ddim = golden.cases.iter().filter(|case| case.args["eta"] != Value::Null).count();
-    assert_eq!(ddim, 2);
+fn ddim_reads_the_network_as_the_original_code_does() {
+    let (network, golden) = (audio_flag_dit::network(), Golden::open(FOLDER, "config.json"));
+    let never = Interrupt::never();
+    let left = Betas::Linear(0.00085, 0.012).left(1000);
+    let cases = golden.with_method("DDIMSampler.sample");
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        let what = |name: &str| format!("audio_cfm {} {name}", case.name);
+        let tolerance = case.tol_abs.as_f64().unwrap();
+        let number = |name: &str| case.number(name).unwrap();
+        let ddim = Ddim::new(number("S") as usize, DdimSteps::Uniform, &left, number("eta")).unwrap();
+        let guidance =
+            Guidance { scale: number("unconditional_guidance_scale"), channels: GuidedChannels::All };
+        let [conditional, unconditional] =
+            ["cond", "uncond"].map(|name| network.prepare(golden.get(case, name)).unwrap());
+        let noises = golden.get(case, "noises");
+        let mut state = golden.get(case, "x_T").clone();
+        let (mut states, mut expected, mut told) = (Vec::new(), Vec::new(), Vec::new());
+        for (drawn, index) in (0..ddim.timesteps.len()).rev().enumerate() {
+            let time = ddim.timesteps[index] as f64;
+            told.push(time);
+            let predicted = network.velocity(&state, &[time], &conditional, &never).unwrap();
+            let other = network.velocity(&state, &[time], &unconditional, &never).unwrap();
+            let predicted = guidance.combine(&predicted, &other).unwrap();
+            let (moved, data) = ddim.step(index, &state, &predicted, &noises.get(drawn).unwrap()).unwrap();
+            states.push(moved.clone());
+            expected.push(data);
+            state = moved;
+        }
+        assert_eq!(told, golden.times(case, "model_timesteps"), "{}", case.name);
+        let stack = |list: &[Tensor]| Tensor::stack(list, 0).unwrap();
+        let recorded = golden.get(case, "states");
+        let skipped = recorded.dims()[0] - states.len();
+        let recorded = recorded.narrow(0, skipped, states.len()).unwrap();
+        check(&what("states"), &stack(&states), &recorded, tolerance);
+        check(&what("pred_x0"), &stack(&expected), golden.get(case, "pred_x0"), tolerance);
+    }
 }

@@ -13,7 +13,7 @@ pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(name)
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) method: String,
@@ -27,6 +27,9 @@ pub(crate) struct Case {
     pub(crate) optional: bool,
     #[serde(default)]
     pub(crate) optional_outputs: Vec<String>,
+    /// The settings of the scheduler, where the case has one of its own.
+    #[serde(default)]
+    pub(crate) scheduler_config: Value,
 }
 
 impl Case {

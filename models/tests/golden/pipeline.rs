@@ -4,16 +4,15 @@ use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
 use lumina_models::backbone::{Backbone, ForwardOptions, NextDit, PreparedCaption, RopeScaling, grid_table};
-use lumina_models::flow::{Guidance, Solver, flow_match_euler, integrate};
+use lumina_models::flow::{
+    Count, Euler, Grid, Guidance, Schedules, Settings, Solver, Solvers, flow_match_euler, integrate,
+};
 use lumina_models::text::{Padding, TextEncoder, TextFeatures, prepare_prompt};
 use lumina_models::{Interrupt, PipelineFolder};
 
 use crate::common::{Case, Golden, check, check_masked, check_values, golden, rows};
 
 const FOLDER: &str = "lumina_next_pipeline";
-
-/// They need schedulers that are not implemented.
-const NOT_COVERED: [&str; 3] = ["pipe_heun", "pipe_dpmpp_flow", "pipe_unipc_flow"];
 
 fn open() -> (PipelineFolder, Golden) {
     (PipelineFolder::open(&golden(FOLDER)).unwrap(), Golden::open(FOLDER, "cases.json"))
@@ -108,14 +107,12 @@ impl Pipeline {
         };
         let proportional = case.args["proportional_attn"].as_bool().unwrap();
         let base_sequence_length = proportional.then(|| self.network.config().base_sequence_length());
-        let sigmas: Option<Vec<f64>> =
-            case.args["sigmas"].as_array().map(|all| all.iter().map(|one| one.as_f64().unwrap()).collect());
-        let steps = number("num_inference_steps") as usize;
-        let grid = flow_match_euler(steps, &self.folder.scheduler, sigmas.as_deref()).unwrap();
-        self.check_times(case, &grid.times, scaling);
+        let (grid, solver) = self.scheduler(case);
 
-        let mut calls = 0;
+        // States as the network sees them: after a step, and halfway with Heun's method.
+        let (mut seen, mut told) = (Vec::new(), Vec::new());
         let velocity = |latent: &Tensor, time: f64| {
+            let time = grid.told(time);
             let rope = scaling.factors_at(time);
             let options =
                 ForwardOptions { rope: rope.into(), base_sequence_length, ..ForwardOptions::default() };
@@ -123,12 +120,13 @@ impl Pipeline {
             let input =
                 if guidance.is_active() { Tensor::cat(&[latent, latent], 0)? } else { latent.clone() };
             let output = self.network.forward(&input, &[time], &caption, &options)?;
-            if calls == 0 {
+            if seen.is_empty() {
                 let what = format!("{} model_out_first", case.name);
                 let expected = self.golden.get(case, "dbg.model_out_first");
                 check(&what, &output, expected, case.tolerance("model_out_first"));
             }
-            calls += 1;
+            seen.push(latent.clone());
+            told.push(time);
             let output = output.narrow(1, 0, latent.dim(1)?)?;
             if guidance.is_active() {
                 guidance.combine(&output.narrow(0, 0, batch)?, &output.narrow(0, batch, batch)?)
@@ -137,16 +135,42 @@ impl Pipeline {
             }
         };
         let start = self.golden.get(case, "latents");
-        let solution = integrate(Solver::Euler, start, &grid.points(), velocity, |step| {
-            let name = format!("latents_after_step_{}", step.index + 1);
+        let solution =
+            integrate(&*solver, start, &grid.points, velocity, |_| ControlFlow::Continue(())).unwrap();
+        seen.push(solution.latent.clone());
+        self.check_times(case, &told, scaling);
+        assert_eq!(told.len(), self.golden.get(case, "model_calls").dims()[0]);
+        for (step, state) in seen.iter().enumerate().skip(1) {
+            let name = format!("latents_after_step_{step}");
             let what = format!("{} {name}", case.name);
-            check(&what, step.latent, self.golden.get(case, &name), case.tolerance(&name));
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-        assert_eq!(calls, self.golden.get(case, "model_calls").dims()[0]);
+            check(&what, state, self.golden.get(case, &name), case.tolerance(&name));
+        }
         if case.outputs.contains_key("decoded") {
             self.check_picture(case, &solution.latent);
+        }
+    }
+
+    /// The grid and the solver that stand for the scheduler of a case.
+    fn scheduler(&self, case: &Case) -> (Grid, Box<dyn Solver>) {
+        let steps = case.number("num_inference_steps").unwrap() as usize;
+        let shift = case.scheduler_config["flow_shift"].as_f64().unwrap_or(1.0);
+        let named = |schedule: &str, solver: &str| {
+            let settings = Settings::new().number("shift", shift);
+            let schedule = Schedules::built_in().build(schedule, &settings).unwrap();
+            let solver = Solvers::built_in().build(solver, &Settings::new()).unwrap();
+            (schedule.grid(Count::Steps(steps)).unwrap(), solver)
+        };
+        match case.scheduler_config["_class_name"].as_str() {
+            Some("FlowMatchHeunDiscreteScheduler") => named("diffusers", "heun_diffusers"),
+            Some("DPMSolverMultistepScheduler") => named("diffusers_dpm", "dpmpp_2m"),
+            Some("UniPCMultistepScheduler") => named("diffusers_unipc", "unipc"),
+            _ => {
+                let own: Option<Vec<f64>> = case.args["sigmas"]
+                    .as_array()
+                    .map(|all| all.iter().map(|one| one.as_f64().unwrap()).collect());
+                let grid = flow_match_euler(steps, &self.folder.scheduler, own.as_deref()).unwrap();
+                (Grid::new(grid.points()), Box::new(Euler))
+            }
         }
     }
 
@@ -190,12 +214,8 @@ fn latents_after_every_step_and_pictures_are_those_of_diffusers() {
             println!("{}: skipped, it asks for a slip of the reference; its tensors are not kept", case.name);
             continue;
         }
-        if NOT_COVERED.contains(&case.name.as_str()) {
-            println!("{}: skipped, it needs another scheduler than Euler's", case.name);
-            continue;
-        }
         pipeline.run(case);
         covered += 1;
     }
-    assert_eq!(covered, 14);
+    assert_eq!(covered, 17);
 }

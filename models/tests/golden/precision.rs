@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use candle_core::{DType, Device, Tensor};
 use lumina_models::backbone::{Backbone, ForwardOptions};
-use lumina_models::flow::{Guidance, Solver, integrate, shifted};
+use lumina_models::flow::{Guidance, Midpoint, integrate, shifted};
 use lumina_models::text::{Padding, TextFeatures};
 use lumina_models::vae::AutoencoderKl;
 use lumina_models::{Interrupt, PipelineFolder};
@@ -50,8 +50,7 @@ fn run(dtype: DType) -> Run {
     };
     let first = velocity(&noise, 0.0).unwrap();
     let times = shifted(6, 4.0).unwrap();
-    let solution =
-        integrate(Solver::Midpoint, &noise, &times, velocity, |_| ControlFlow::Continue(())).unwrap();
+    let solution = integrate(&Midpoint, &noise, &times, velocity, |_| ControlFlow::Continue(())).unwrap();
     // The state of the solver stays in f32, whatever the networks compute in.
     assert_eq!(solution.latent.dtype(), DType::F32);
     let latent = autoencoder.config().model_to_latent(&solution.latent).unwrap();

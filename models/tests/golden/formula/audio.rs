@@ -41,7 +41,7 @@ fn a_guided_path_of_the_audio_flag_dit() {
     let guidance = Guidance { scale: 3.0, channels: GuidedChannels::All };
     let never = Interrupt::never();
     let solution = integrate(
-        Solver::Euler,
+        &Euler,
         &wave(&[1, 6, 10], 0.11, 0.0, f64::cos),
         &uniform(5).unwrap(),
         |latent, time| {
