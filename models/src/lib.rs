@@ -22,6 +22,7 @@ mod folder;
 mod interrupt;
 pub mod nn;
 pub mod noise;
+pub mod ops;
 mod part;
 mod part_bytes;
 pub mod text;

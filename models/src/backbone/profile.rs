@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use candle_core::DType;
+use candle_core::{DType, Device};
 
 use super::class_config::ClassDitKind;
 use super::presets::BackboneConfig;
@@ -152,12 +152,19 @@ impl BackboneConfig {
 
     /// Bytes that one evaluation of `batch` latents of `tokens` tokens takes with a caption or context of `caption`
     /// tokens.
-    pub fn forward_bytes(&self, batch: usize, tokens: usize, caption: usize, dtype: DType) -> u64 {
+    pub fn forward_bytes(
+        &self,
+        batch: usize,
+        tokens: usize,
+        caption: usize,
+        dtype: DType,
+        device: &Device,
+    ) -> u64 {
         match self {
-            Self::NextDit(config) => config.forward_bytes(batch, tokens, caption, dtype),
-            Self::FlagDit(config) => config.forward_bytes(batch, tokens, caption, dtype),
-            Self::ClassDit(config) => config.forward_bytes(batch, tokens, dtype),
-            Self::AudioFlagDit(config) => config.forward_bytes(batch, tokens, caption, dtype),
+            Self::NextDit(config) => config.forward_bytes(batch, tokens, caption, dtype, device),
+            Self::FlagDit(config) => config.forward_bytes(batch, tokens, caption, dtype, device),
+            Self::ClassDit(config) => config.forward_bytes(batch, tokens, dtype, device),
+            Self::AudioFlagDit(config) => config.forward_bytes(batch, tokens, caption, dtype, device),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::ops::{SeenKeys, blocked_attention, blocked_attention_bytes};
 use crate::{ModelError, Result};
 
 /// Largest number of attention scores held at once: 2^25 are 128 MiB in f32.
@@ -81,6 +82,18 @@ impl AttentionMask {
         Ok(Self { bias: self.bias.index_select(rows, 0)?, seeing })
     }
 
+    /// The keys that are seen, where these are the same for all queries of a batch row.
+    fn seen_keys(&self) -> Result<Option<SeenKeys>> {
+        let (batch, _, queries, keys) = self.bias.dims4()?;
+        if queries != 1 {
+            return Ok(None);
+        }
+        let rows = self.bias.reshape((batch, keys))?.to_vec2::<f32>()?;
+        let seen =
+            |row: Vec<f32>| (0..).zip(row).filter(|(_, bias)| *bias == 0.0).map(|(key, _)| key).collect();
+        Ok(Some(rows.into_iter().map(seen).collect()))
+    }
+
     /// The part for queries `start..start + length`, with an axis for the query heads that share a key head.
     fn part(tensor: &Tensor, start: usize, length: usize) -> Result<Tensor> {
         let rows = if tensor.dim(2)? == 1 { tensor.clone() } else { tensor.narrow(2, start, length)? };
@@ -111,10 +124,18 @@ pub struct Scores<'a> {
     pub mask: Option<&'a AttentionMask>,
 }
 
+impl Scores<'_> {
+    /// They are multiplied with `scale`, and nothing else.
+    pub fn scaled(scale: f64) -> Self {
+        Self { scale, soft_cap: None, bias: None, mask: None }
+    }
+}
+
 /// `softmax(scale * q k^T + mask) v`, the softmax in f32.
 ///
 /// With fewer key heads than query heads, query head `h` reads key head `h / (heads / key_heads)`. A query that sees
-/// no key gives zero. Queries are taken in pieces, so that memory stays bounded however long the sequence is.
+/// no key gives zero. On the CPU no scores are kept (see [`ops`](crate::ops)); elsewhere, and with rules that do not allow
+/// it, queries are taken in pieces. Either way memory stays bounded however long the sequence is.
 ///
 /// # Shapes
 /// `query` is `[batch, heads, queries, head_dim]`, `key` and `value` are `[batch, key_heads, keys, head_dim]`; the
@@ -129,7 +150,7 @@ pub fn attention(
     scale: f64,
     mask: Option<&AttentionMask>,
 ) -> Result<Tensor> {
-    attention_with(query, key, value, &Scores { scale, soft_cap: None, bias: None, mask })
+    attention_with(query, key, value, &Scores { mask, ..Scores::scaled(scale) })
 }
 
 /// As [`attention`], with all that can happen to the scores.
@@ -137,13 +158,31 @@ pub fn attention(
 /// # Errors
 /// As [`attention`]; [`ModelError::Candle`] when the bias does not fit.
 pub fn attention_with(query: &Tensor, key: &Tensor, value: &Tensor, rules: &Scores<'_>) -> Result<Tensor> {
-    let mask = rules.mask;
-    let (batch, heads, queries, head_dim) = query.dims4()?;
-    let (_, key_heads, keys, _) = key.dims4()?;
+    let (heads, key_heads) = (query.dim(1)?, key.dim(1)?);
     if key_heads == 0 || heads % key_heads != 0 {
         let expected = format!("a multiple of the {key_heads} key heads");
         return Err(ModelError::input("the number of query heads", expected, heads.to_string()));
     }
+    if AttentionShape::is_blocked(query.dtype(), query.device())
+        && rules.soft_cap.is_none()
+        && rules.bias.is_none()
+    {
+        let seen = rules.mask.map(AttentionMask::seen_keys).transpose()?;
+        if !matches!(seen, Some(None)) {
+            return blocked_attention(query, key, value, rules.scale, seen.flatten());
+        }
+    }
+    plain_attention(query, key, value, rules)
+}
+
+/// As [`attention_with`], out of operations of candle alone, which sum in the order of its matrix product.
+///
+/// # Errors
+/// As [`attention_with`], but for the number of heads, which must fit.
+pub fn plain_attention(query: &Tensor, key: &Tensor, value: &Tensor, rules: &Scores<'_>) -> Result<Tensor> {
+    let mask = rules.mask;
+    let (batch, heads, queries, head_dim) = query.dims4()?;
+    let (_, key_heads, keys, _) = key.dims4()?;
     let shared = heads / key_heads;
     // The query heads of one key head are stacked as more queries, which spares copies of keys and values.
     let query = (query * rules.scale)?.reshape((batch, key_heads, shared, queries, head_dim))?;
@@ -208,9 +247,25 @@ pub struct AttentionShape {
 }
 
 impl AttentionShape {
-    /// Bytes that [`attention`] takes beside its arguments: the scaled queries, scores and weights of one piece of the
-    /// queries, and the result.
-    pub fn bytes(&self, dtype: DType) -> u64 {
+    /// Whether attention works in blocks. In f16 it does not: no processor computes in it faster than in f32, and nobody
+    /// needs it there.
+    fn is_blocked(dtype: DType, device: &Device) -> bool {
+        device.is_cpu() && matches!(dtype, DType::F32 | DType::BF16)
+    }
+
+    /// Bytes that [`attention`] takes on `device` beside its arguments.
+    pub fn bytes(&self, dtype: DType, device: &Device) -> u64 {
+        if !Self::is_blocked(dtype, device) {
+            return self.plain_bytes(dtype);
+        }
+        let states = self.batch * self.heads * self.queries * self.head_dim * dtype.size_in_bytes();
+        let AttentionShape { batch, heads, queries, keys, head_dim } = *self;
+        states as u64 + blocked_attention_bytes(batch * heads, queries, keys, head_dim)
+    }
+
+    /// Bytes that [`plain_attention`] takes beside its arguments: the scaled queries, scores and weights of one piece of
+    /// the queries, and the result.
+    pub fn plain_bytes(&self, dtype: DType) -> u64 {
         let rows = self.batch * self.heads;
         let piece = (MAX_SCORES / (rows * self.keys).max(1)).clamp(1, self.queries.max(1));
         let scores = (rows * piece * self.keys) as u64;

@@ -14,7 +14,7 @@ mod swiglu;
 pub mod timestep;
 mod weight_norm;
 
-pub use attention::{AttentionMask, AttentionShape, Scores, attention, attention_with};
+pub use attention::{AttentionMask, AttentionShape, Scores, attention, attention_with, plain_attention};
 pub use conv::{Conv2d, Conv2dShape};
 pub use conv1d::{Conv1d, Conv1dShape, ConvTranspose1d};
 pub use group_norm::GroupNorm;

@@ -19,7 +19,7 @@ impl DecoderConfig {
         let queries = bytes(heads * head_dim);
         let keys = bytes(self.num_key_value_heads * head_dim);
         // Before and after the rotation.
-        let attending = 2 * state + 2 * queries + 3 * keys + shape.bytes(dtype);
+        let attending = 2 * state + 2 * queries + 3 * keys + shape.plain_bytes(dtype);
         let feeding = 3 * state + queries + 4 * bytes(self.intermediate_size) + state;
         // The mask has a number for each pair of tokens, and was made from truth values.
         let masks = 1 + u64::from(self.sliding_window.is_some_and(|window| window < tokens));
@@ -46,7 +46,7 @@ impl TextConfig {
         let one = bytes(self.width());
         let shape = AttentionShape { batch: rows, heads, queries: tokens, keys: tokens, head_dim };
         // Query, key and value, each once more laid out by heads.
-        let attending = 2 * one + 6 * bytes(heads * head_dim) + shape.bytes(dtype);
+        let attending = 2 * one + 6 * bytes(heads * head_dim) + shape.plain_bytes(dtype);
         let feeding = 3 * one + 4 * bytes(inner);
         // The distances of T5 have a number for each pair of tokens and head, and so has the sum of scores and them.
         let pairs = (heads * tokens) as u64 * tokens as u64 * element;

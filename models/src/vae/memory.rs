@@ -59,7 +59,7 @@ impl AutoencoderConfig {
         let cells = height * width;
         let shape = AttentionShape { batch, heads: 1, queries: cells, keys: cells, head_dim: channels };
         // Input, normed, laid out anew, query, key, value.
-        residual.max(sizes.bytes(6 * channels as u64, pixels) + shape.bytes(dtype))
+        residual.max(sizes.bytes(6 * channels as u64, pixels) + shape.plain_bytes(dtype))
     }
 
     /// Bytes that decoding one latent of `height x width` cells takes in one piece, the picture included, in the number

@@ -121,7 +121,7 @@ struct Need {
 
 impl Need {
     fn of(inquiry: &Inquiry<'_>, config: &BackboneConfig) -> Option<Self> {
-        let dtype = Compute::of(inquiry.world).dtype;
+        let Compute { device, dtype, .. } = Compute::of(inquiry.world);
         let latent = inquiry.fact("latent")?;
         let batch = latent.dimension(0)?;
         let profile = config.profile();
@@ -139,8 +139,8 @@ impl Need {
         let kept = (batch * profile.out_channels * cells * 4) as u64;
         let around = 3 * kept + config.prepared_bytes(batch, caption, dtype);
         Some(Self {
-            working: around + config.forward_bytes(batch, tokens, caption, dtype),
-            one_at_a_time: around + config.forward_bytes(1, tokens, caption, dtype),
+            working: around + config.forward_bytes(batch, tokens, caption, dtype, &device),
+            one_at_a_time: around + config.forward_bytes(1, tokens, caption, dtype, &device),
             kept,
         })
     }

@@ -147,8 +147,8 @@ fn activations(inquiry: &Inquiry<'_>) -> Option<(u64, u64)> {
     let rows = start.dimension(0)? * number("rows per picture").unwrap_or(1);
     let tokens = config.tokens(&[start.dimension(2)?, start.dimension(3)?])?;
     let caption = number("caption tokens").unwrap_or(MAX_TOKENS);
-    let dtype = Compute::of(inquiry.world).dtype;
-    let bytes = |rows| config.forward_bytes(rows, tokens, caption, dtype);
+    let Compute { device, dtype, .. } = Compute::of(inquiry.world);
+    let bytes = |rows| config.forward_bytes(rows, tokens, caption, dtype, &device);
     Some((bytes(rows), bytes(1)))
 }
 

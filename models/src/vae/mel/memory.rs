@@ -52,7 +52,7 @@ impl MelAutoencoderConfig {
         let shape = AttentionShape { batch, heads: 1, queries: tokens, keys: tokens, head_dim: channels };
         let states =
             (batch as u64 * frames).saturating_mul(6 * channels as u64 * dtype.size_in_bytes() as u64);
-        let attending = states.saturating_add(shape.bytes(dtype));
+        let attending = states.saturating_add(shape.plain_bytes(dtype));
         attending.max(self.convolution(batch, frames, channels as u64, channels as u64, dtype))
     }
 }
